@@ -1,0 +1,292 @@
+"""
+All settings of the program, and every path it uses, in one place.
+
+`SETTINGS` is the table: one row per setting with its environment variable, its
+default per profile, unit and help. `load_settings` turns an environment into one
+frozen `Settings`. Standard library only, because `vllm-pkg health` runs every second.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from vllm_pkg.errors import SettingsInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PORT_MAX: Final = 65535
+
+
+class Profile(StrEnum):
+    """Under which kind of host the program runs."""
+
+    STARTOS = "startos"
+    STANDALONE = "standalone"
+    GPU_IMAGE = "gpu-image"
+
+
+class Variant(StrEnum):
+    """For which kind of accelerator the engine was built."""
+
+    NVIDIA = "nvidia"
+    ROCM = "rocm"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One row of the table of settings.
+
+    Args:
+        name: Name of the field of `Settings`.
+        env: Environment variable that sets it.
+        help: One sentence for people.
+        default: Text used when the variable is not set, for every profile that
+            ``per_profile`` does not name. ``{data}`` stands for the user's data folder.
+        per_profile: Defaults of single profiles.
+        unit: What the value is counted in, or what kind of text it is.
+    """
+
+    name: str
+    env: str
+    help: str
+    default: str
+    unit: str
+    per_profile: tuple[tuple[Profile, str], ...] = ()
+
+    def default_for(self, profile: Profile) -> str:
+        """Return the default text under *profile*."""
+        return dict(self.per_profile).get(profile, self.default)
+
+
+SETTINGS: Final = (
+    Setting(
+        "profile",
+        "VLLM_PKG_PROFILE",
+        "Which host this runs under: startos, standalone or gpu-image.",
+        "standalone",
+        "name",
+    ),
+    Setting(
+        "main",
+        "VLLM_PKG_MAIN",
+        "The main volume: models, state, caches and logs.",
+        "{data}/main",
+        "folder",
+        ((Profile.STARTOS, "/data"),),
+    ),
+    Setting(
+        "public",
+        "VLLM_PKG_PUBLIC",
+        "The public volume: credentials.json and nothing else.",
+        "{data}/public",
+        "folder",
+        ((Profile.STARTOS, "/public"),),
+    ),
+    Setting(
+        "host",
+        "VLLM_PKG_HOST",
+        "The address the API listens on; fixed under StartOS and in the GPU image.",
+        "127.0.0.1",
+        "IP address",
+        ((Profile.STARTOS, "0.0.0.0"),),  # noqa: S104  # the mission fixes it
+    ),
+    Setting(
+        "port",
+        "VLLM_PKG_PORT",
+        "The TCP port the API listens on; fixed under StartOS and in the GPU image.",
+        "8000",
+        "port",
+        ((Profile.GPU_IMAGE, "18000"),),
+    ),
+    Setting(
+        "variant",
+        "VLLM_PKG_VARIANT",
+        "Which engine is installed: nvidia, rocm or cpu; empty means: find out.",
+        "",
+        "name",
+    ),
+    Setting(
+        "hardware_file",
+        "VLLM_PKG_HARDWARE",
+        "A recorded hardware document to use instead of probing this machine.",
+        "",
+        "file",
+    ),
+    Setting(
+        "templates",
+        "VLLM_PKG_TEMPLATES",
+        "The folder with vLLM's example chat templates.",
+        "/vllm-workspace/examples",
+        "folder",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force, and every path that follows from them."""
+
+    profile: Profile
+    main: Path
+    public: Path
+    host: str
+    port: int
+    variant: Variant | None
+    hardware_file: Path | None
+    templates: Path
+
+    @property
+    def store_file(self) -> Path:
+        """The selected model: store.json."""
+        return self.main / "store.json"
+
+    @property
+    def credentials_file(self) -> Path:
+        """The public key file."""
+        return self.public / "credentials.json"
+
+    @property
+    def credentials_mode(self) -> int:
+        """Mode of the public key file: dependents read it under StartOS only."""
+        return 0o644 if self.profile is Profile.STARTOS else 0o600
+
+    @property
+    def models_dir(self) -> Path:
+        """The Hugging Face cache: HF_HUB_CACHE and ``--download-dir``."""
+        return self.main / "models"
+
+    @property
+    def local_models_dir(self) -> Path:
+        """Models that the package itself makes or carries, one folder each."""
+        return self.main / "local-models"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Compile caches of the engine."""
+        return self.main / "cache"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Logs of the engine and of the host."""
+        return self.main / "logs"
+
+    @property
+    def run_dir(self) -> Path:
+        """What can be rebuilt: records of running processes, sockets."""
+        return self.main / "run"
+
+    @property
+    def start_file(self) -> Path:
+        """Record of the engine's present or last start."""
+        return self.run_dir / "start.json"
+
+    @property
+    def failure_file(self) -> Path:
+        """Record of the engine's last failure."""
+        return self.run_dir / "last-failure.json"
+
+    @property
+    def host_file(self) -> Path:
+        """Record of the standalone host that is running."""
+        return self.run_dir / "host.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """The one lock under which state is changed."""
+        return self.main / ".lock"
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """
+    Read the settings from an environment.
+
+    Args:
+        environ: Such as ``os.environ``; an empty value counts as not set.
+    Returns:
+        The settings in force.
+    Raises:
+        SettingsInvalid: a value is not possible; the message names its variable.
+    """
+    given = {row.name: environ.get(row.env) or "" for row in SETTINGS}
+    profile = _profile(given["profile"])
+    if profile is not Profile.STANDALONE:
+        # Other hosts own the network: nothing may move the API elsewhere.
+        given |= {"host": "", "port": ""}
+    data = _data_folder(environ)
+    text = {
+        row.name: given[row.name]
+        or row.default_for(profile).replace("{data}", str(data))
+        for row in SETTINGS
+    }
+    return Settings(
+        profile=profile,
+        main=_folder("main", text["main"]),
+        public=_folder("public", text["public"]),
+        host=_address(text["host"]),
+        port=_port(text["port"]),
+        variant=_variant(text["variant"]),
+        hardware_file=Path(text["hardware_file"]) if text["hardware_file"] else None,
+        templates=Path(text["templates"]),
+    )
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable of the setting called *name*."""
+    return next(row.env for row in SETTINGS if row.name == name)
+
+
+def _refuse(name: str, value: str, expected: str) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"{environment_name(name)} is {value!r}", hint=f"set it to {expected}"
+    )
+
+
+def _profile(value: str) -> Profile:
+    try:
+        return Profile(value or Profile.STANDALONE)
+    except ValueError:
+        raise _refuse("profile", value, " or ".join(Profile)) from None
+
+
+def _variant(value: str) -> Variant | None:
+    try:
+        return Variant(value) if value else None
+    except ValueError:
+        raise _refuse("variant", value, " or ".join(Variant)) from None
+
+
+def _folder(name: str, value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_absolute():
+        raise _refuse(name, value, "an absolute path")
+    return path
+
+
+def _address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise _refuse("host", value, "an IP address such as 127.0.0.1") from None
+    return value
+
+
+def _port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) <= PORT_MAX:
+        raise _refuse("port", value, f"a number from 1 to {PORT_MAX}")
+    return int(value)
+
+
+def _data_folder(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    if base.startswith("/"):
+        return Path(base) / "vllm-pkg"
+    home = environ.get("HOME") or str(Path("~").expanduser())
+    return Path(home) / ".local" / "share" / "vllm-pkg"
