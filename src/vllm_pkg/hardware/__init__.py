@@ -1,0 +1,1 @@
+"""What this machine is: GPUs, memory, and the tier they make."""
