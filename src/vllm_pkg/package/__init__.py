@@ -1,0 +1,1 @@
+"""The package as data: manifest and variants."""
