@@ -1,0 +1,1 @@
+"""What can run: presets, fit, local models and the cache."""
