@@ -1,0 +1,180 @@
+"""
+The engine's command line and environment: pure, values in and values out.
+
+User arguments come first and the fixed ones after them, because vLLM takes the last of
+two equal options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from vllm_pkg.engine.processes import MARKER, instance_id
+from vllm_pkg.settings import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vllm_pkg.settings import Settings
+    from vllm_pkg.state.store import Store
+
+HIDDEN: Final = "***"
+API_KEY_ENV: Final = "VLLM_API_KEY"
+CPU_CACHE_ENV: Final = "VLLM_CPU_KVCACHE_SPACE"
+CPU_CACHE_SHARE: Final = 0.25
+_CACHE_SIZE_OPTIONS: Final = frozenset(
+    {
+        "--kv-cache-memory-bytes",
+        "--gpu-memory-utilization",
+        "--device-memory-utilization",
+    }
+)
+_SECRET_ENV_WORDS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+
+
+@dataclass(frozen=True)
+class EngineCommand:
+    """
+    What to execute.
+
+    Args:
+        argv: Program and arguments.
+        env: Variables to set in the environment of the engine.
+        key: The API key, to hide it where it is shown.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    key: str
+
+    def as_json(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the form that ``daemon --print`` prints."""
+        if show_secrets:
+            return {"mode": "serve", "argv": list(self.argv), "env": dict(self.env)}
+        return {
+            "mode": "serve",
+            "argv": [self._hide(item) for item in self.argv],
+            "env": {
+                name: HIDDEN if _is_secret_name(name) else self._hide(value)
+                for name, value in self.env
+            },
+        }
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Return the whole environment: the inherited one with ours over it."""
+        base = {k: v for k, v in inherited.items() if k != API_KEY_ENV}
+        return base | dict(self.env)
+
+    def _hide(self, text: str) -> str:
+        return text.replace(self.key, HIDDEN)
+
+
+def build_command(
+    settings: Settings,
+    store: Store,
+    key: str,
+    *,
+    engine_version: str,
+    is_local_model: bool,
+    cpu_memory_gib: float | None = None,
+) -> EngineCommand:
+    """
+    Build the engine's command.
+
+    Args:
+        settings: Settings in force.
+        store: With a model selected.
+        key: The API key, not empty.
+        engine_version: vLLM's version; compile caches are kept apart by it.
+        is_local_model: Whether the model is a folder, so that no hub is needed.
+        cpu_memory_gib: Memory of a machine without a usable GPU, in GiB; else None.
+    Returns:
+        The command to execute.
+    """
+    argv = ["vllm", "serve", *store.serve_args, *_fixed_arguments(settings, key)]
+    env = {item.name: item.value for item in store.serve_env}
+    if cpu_memory_gib is not None and not _says_cache_size(store):
+        # By default vLLM takes 92 % of the memory for it, and does not start at all
+        # when less is free (0.32.0, v1/worker/cpu_worker.py).
+        size_gib = max(1, int(cpu_memory_gib * CPU_CACHE_SHARE))
+        env[CPU_CACHE_ENV] = str(size_gib)
+    env |= _fixed_environment(settings, engine_version)
+    if is_local_model:
+        env["HF_HUB_OFFLINE"] = "1"
+    if settings.profile is not Profile.STARTOS:
+        env[API_KEY_ENV] = key
+    return EngineCommand(tuple(argv), tuple(env.items()), key)
+
+
+def model_argument(serve_args: tuple[str, ...]) -> str:
+    """
+    Return the model that arguments of ``vllm serve`` name; empty when none.
+
+    vLLM takes ``--model X`` and ``--model=X`` anywhere, else the first argument.
+    """
+    for position, argument in enumerate(serve_args):
+        if argument == "--model":
+            return next(iter(serve_args[position + 1 : position + 2]), "")
+        if argument.startswith("--model="):
+            return argument.removeprefix("--model=")
+    first = next(iter(serve_args), "")
+    return "" if first.startswith("-") else first
+
+
+def served_name(serve_args: tuple[str, ...]) -> str:
+    """Return the name under which clients ask for the model."""
+    for position, argument in enumerate(serve_args):
+        if argument == "--served-model-name":
+            return next(iter(serve_args[position + 1 : position + 2]), "")
+        if argument.startswith("--served-model-name="):
+            return argument.removeprefix("--served-model-name=")
+    return model_argument(serve_args)
+
+
+def _says_cache_size(store: Store) -> bool:
+    names = {
+        argument.partition("=")[0].replace("_", "-") for argument in store.serve_args
+    }
+    return not names.isdisjoint(_CACHE_SIZE_OPTIONS) or any(
+        item.name == CPU_CACHE_ENV for item in store.serve_env
+    )
+
+
+def _fixed_arguments(settings: Settings, key: str) -> list[str]:
+    fixed = [
+        *("--host", settings.host),
+        *("--port", str(settings.port)),
+        *("--download-dir", str(settings.models_dir)),
+    ]
+    if settings.profile is Profile.STARTOS:
+        # Elsewhere other users could read the key in the list of processes.
+        fixed += ["--api-key", key]
+    return fixed
+
+
+def _fixed_environment(settings: Settings, engine_version: str) -> dict[str, str]:
+    cache = settings.cache_dir / f"vllm-{engine_version}"
+    return {
+        "HF_HUB_CACHE": str(settings.models_dir),
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_VERBOSITY": "info",
+        # Compile caches survive a new container; each version has its own.
+        "VLLM_CACHE_ROOT": str(cache / "vllm"),
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "FLASHINFER_WORKSPACE_BASE": str(cache / "flashinfer"),
+        "CUDA_CACHE_PATH": str(cache / "cuda"),
+        "DG_JIT_CACHE_DIR": str(cache / "deep-gemm"),
+        "VLLM_CONFIG_ROOT": str(settings.cache_dir / "vllm-config"),
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        MARKER: instance_id(settings.main),
+        # vLLM renames its processes, which overwrites /proc/PID/environ and with it
+        # the marker; setproctitle's documented switch keeps the environment whole.
+        "SPT_NOENV": "1",
+    }
+
+
+def _is_secret_name(name: str) -> bool:
+    return any(word in name.upper() for word in _SECRET_ENV_WORDS)

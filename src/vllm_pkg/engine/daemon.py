@@ -1,0 +1,280 @@
+"""
+The main process: it idles, or it prepares everything and becomes the engine.
+
+``exec`` gives the engine the daemon's place and pid, so every host's own supervision
+works unchanged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from vllm_pkg.clock import BootClock
+from vllm_pkg.engine import processes
+from vllm_pkg.engine.command import build_command, model_argument, served_name
+from vllm_pkg.engine.exit_report import START_MARK
+from vllm_pkg.errors import (
+    EngineNotInstalled,
+    ModelFolderMissing,
+    PortInUse,
+    ServiceError,
+    SettingsInvalid,
+    StateWriteFailed,
+)
+from vllm_pkg.hardware.detect import detect_hardware
+from vllm_pkg.hardware.facts import Tier
+from vllm_pkg.models.local import ensure_local_model, local_model_of
+from vllm_pkg.package.manifest import load_manifest
+from vllm_pkg.settings import Profile, Variant
+from vllm_pkg.state import atomic, credentials, records
+from vllm_pkg.state.store import Store, load_store
+
+if TYPE_CHECKING:
+    from vllm_pkg.engine.command import EngineCommand
+    from vllm_pkg.settings import Settings
+
+LEFTOVER_GRACE_S: Final = 15.0
+_LDCONFIG_PROFILES: Final = frozenset({Profile.STARTOS, Profile.GPU_IMAGE})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What the daemon will do.
+
+    Args:
+        store: The state it was decided from.
+        command: The engine's command; None means: idle.
+    """
+
+    store: Store
+    command: EngineCommand | None
+
+    def as_json(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return what ``daemon --print`` prints."""
+        if self.command is None:
+            return {"mode": "idle", "argv": [], "env": {}}
+        return self.command.as_json(show_secrets=show_secrets)
+
+
+def prepare_state(settings: Settings) -> str:
+    """
+    Bring the state into order: folders, leftovers of interrupted writes, the key.
+
+    Idempotent. Data of older packages is taken over: a key inside store.json moves to
+    credentials.json.
+
+    Returns:
+        The API key.
+    Raises:
+        StateError: a file is damaged, or cannot be read or written.
+    """
+    for folder in (settings.main, settings.models_dir, settings.run_dir):
+        atomic.make_folder(folder)
+    atomic.make_folder(settings.logs_dir)
+    with atomic.locked(settings.lock_file):
+        for folder in (settings.main, settings.public, settings.run_dir):
+            atomic.sweep_temporary_files(folder)
+    key = credentials.ensure_key(settings)
+    credentials.drop_key_from_store(settings)
+    return key
+
+
+def plan_start(settings: Settings) -> Plan:
+    """
+    Decide what to run, and bring the state into order for it.
+
+    Raises:
+        StateError: a file is damaged, or cannot be read or written.
+        PackageDataInvalid: manifest.yaml is damaged.
+    """
+    key = prepare_state(settings)
+    store = load_store(settings)
+    if not store.is_model_selected:
+        return Plan(store, None)
+    command = build_command(
+        settings,
+        store,
+        key,
+        engine_version=load_manifest().engine_version,
+        is_local_model=_is_folder(model_argument(store.serve_args)),
+        cpu_memory_gib=_cpu_memory_gib(settings),
+    )
+    return Plan(store, command)
+
+
+def run_daemon(settings: Settings) -> int:
+    """
+    Idle until a signal, or become the engine.
+
+    Returns:
+        The exit code after idling: 0.
+    Raises:
+        ServiceError: the engine cannot be started; the class says of what kind.
+    """
+    # Blocked first: a signal that comes before we wait must not be lost.
+    ending = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    clock = BootClock()
+    started_s = clock.now_s()
+    # The log may hold many starts; whoever reads it looks for the last of these.
+    print(f"{START_MARK} {_utc_now()} ===", flush=True)  # noqa: T201
+    try:
+        plan = _prepare(settings)
+        if plan.command is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
+            _serve(settings, plan.store, plan.command, started_s)
+    except ServiceError as error:
+        _record_failure(settings, error, clock)
+        raise
+    print("No model selected; waiting.", flush=True)  # noqa: T201
+    signal.sigwait(ending)
+    return 0
+
+
+def _prepare(settings: Settings) -> Plan:
+    plan = plan_start(settings)
+    # A record of an earlier start would make this one look like a crash.
+    atomic.remove_file(settings.start_file)
+    processes.end_engine_processes(
+        processes.instance_id(settings.main), LEFTOVER_GRACE_S
+    )
+    return plan
+
+
+def check_port(host: str, port: int) -> None:
+    """
+    Check that the API's port can be had.
+
+    Raises:
+        PortInUse: another program listens there.
+        SettingsInvalid: this machine has no such address, or it may not be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: connections of a closed server must not count as in use.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(
+                    f"port {port} on {host} is in use by another program",
+                    hint="stop that program, or choose another port: --port",
+                ) from error
+            reason = os.strerror(error.errno or 0)
+            raise SettingsInvalid(
+                f"cannot listen on {host} port {port}: {reason}",
+                hint="choose another address or port: --host, --port",
+            ) from error
+
+
+def engine_program() -> str:
+    """
+    Find the program ``vllm``: beside our Python first, then on PATH.
+
+    Raises:
+        EngineNotInstalled: it is in neither place.
+    """
+    beside = Path(sys.executable).parent / "vllm"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("vllm")
+    if found is None:
+        raise EngineNotInstalled("the program vllm is not installed")
+    return found
+
+
+def check_model(settings: Settings, serve_args: tuple[str, ...]) -> None:
+    """
+    Check that a model given as a folder is there; make a local one again if not.
+
+    Raises:
+        ModelFolderMissing: there is no such folder, or it holds no model.
+        ServiceError: a model of the package's own cannot be made again.
+    """
+    model = model_argument(serve_args)
+    local = local_model_of(settings, model)
+    if local is not None:
+        ensure_local_model(settings, local)
+    if _is_folder(model) and not (Path(model) / "config.json").is_file():
+        raise ModelFolderMissing(f"{model} is not a folder with a model in it")
+
+
+def _serve(
+    settings: Settings, store: Store, command: EngineCommand, started_s: float
+) -> NoReturn:
+    check_model(settings, store.serve_args)
+    check_port(settings.host, settings.port)
+    program = engine_program()
+    if _needs_ldconfig(settings):
+        _refresh_linker_cache()
+    record = records.StartRecord(
+        process=processes.own_identity(),
+        started_s=started_s,
+        host=settings.host,
+        port=settings.port,
+        model=served_name(store.serve_args),
+    )
+    records.write_record(settings.start_file, record)
+    sys.stdout.flush()
+    processes.replace_process(program, command.argv, command.environment(os.environ))
+
+
+def _record_failure(settings: Settings, error: ServiceError, clock: BootClock) -> None:
+    record = records.FailureRecord(
+        at=_utc_now(),
+        at_s=clock.now_s(),
+        boot_id=clock.boot_id(),
+        summary=f"The engine could not be started: {error.message}.",
+        hint=f"{error.hint[:1].upper()}{error.hint[1:]}.",
+        exit_code=error.exit_code,
+        is_final=False,
+        starts=1,
+    )
+    # A full disk may be the very failure: then the log alone has to tell it.
+    with contextlib.suppress(StateWriteFailed):
+        records.write_record(settings.failure_file, record)
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _needs_ldconfig(settings: Settings) -> bool:
+    # The host lays the driver's libraries into the image after the image's own linker
+    # cache was made; on some aarch64 NVIDIA images Triton cannot find libcuda.so.1.
+    return (
+        settings.profile in _LDCONFIG_PROFILES
+        and settings.variant in {None, Variant.NVIDIA}
+        and os.geteuid() == 0
+    )
+
+
+def _refresh_linker_cache() -> None:
+    program = shutil.which("ldconfig") or "/sbin/ldconfig"
+    try:
+        code = processes.run_command([program])
+    except OSError as error:
+        print(f"ldconfig did not run: {error}", file=sys.stderr)  # noqa: T201
+        return
+    if code != 0:
+        print(f"ldconfig ended with {code}", file=sys.stderr)  # noqa: T201
+
+
+def _cpu_memory_gib(settings: Settings) -> float | None:
+    hardware = detect_hardware(settings)
+    return hardware.memory_gib if hardware.tier is Tier.CPU else None
+
+
+def _is_folder(model: str) -> bool:
+    return model.startswith(("/", "./", "../", "~"))

@@ -1,0 +1,151 @@
+"""
+What the API's health is: a pure function over one observation.
+
+The messages are the mission's, word for word; a contract test compares them with
+manifest.yaml.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vllm_pkg.state.records import FailureRecord
+
+CHECK_ID: Final = "primary"
+CHECK_NAME: Final = "vLLM API"
+LOADING_WINDOW_S: Final = 35 * 60.0
+
+READY: Final = "The vLLM API is ready"
+NO_MODEL: Final = 'No model selected. Run the "Set Model" action.'
+LOADING: Final = (
+    "The model is loading. A first-time download and load can take 30+ minutes, a load"
+    " from cache 15+ minutes, depending on hardware resources and bandwidth."
+)
+TIMED_OUT: Final = (
+    "The vLLM API did not come up within 35 minutes. Check the service logs for errors."
+)
+NOT_RUNNING: Final = "The service is not running. Start it with: vllm-pkg run"
+STARTING: Final = "The service is starting."
+RESTARTING: Final = "The engine is restarting."
+ENDED: Final = "The engine's process ended. Check the service logs for errors."
+
+
+class Result(StrEnum):
+    """Results of a health check, in StartOS's words."""
+
+    SUCCESS = "success"
+    DISABLED = "disabled"
+    STARTING = "starting"
+    LOADING = "loading"
+    FAILURE = "failure"
+
+
+EXIT_CODES: Final = {
+    Result.SUCCESS: 0,
+    Result.DISABLED: 59,
+    Result.STARTING: 60,
+    Result.LOADING: 61,
+    Result.FAILURE: 1,
+}
+
+
+class Engine(StrEnum):
+    """What is known of the engine's process."""
+
+    NEVER_STARTED = "never started"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+class Api(StrEnum):
+    """How the engine's ``/health`` answered."""
+
+    READY = "ready"
+    UNWELL = "unwell"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """
+    Everything the decision needs, read at one moment.
+
+    Args:
+        is_model_selected: Whether store.json names one.
+        is_host_running: Whether something that starts the engine runs.
+        engine: State of the engine's process.
+        elapsed_s: Seconds since the daemon started, on the boot clock.
+        api: How ``/health`` answered.
+        api_status: HTTP status when it answered something else than 200.
+        failure: The last failure, None when there is none since the engine's start.
+            A failure before the engine's process came to be counts as well.
+    """
+
+    is_model_selected: bool
+    is_host_running: bool
+    engine: Engine
+    elapsed_s: float
+    api: Api
+    api_status: int | None = None
+    failure: FailureRecord | None = None
+
+
+@dataclass(frozen=True)
+class HealthResult:
+    """The answer of one health check."""
+
+    result: Result
+    message: str
+    id: str = CHECK_ID
+    name: str = CHECK_NAME
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of ``vllm-pkg health``."""
+        return EXIT_CODES[self.result]
+
+    def as_json(self) -> dict[str, str]:
+        """Return the JSON form."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "result": self.result.value,
+            "message": self.message,
+        }
+
+
+def check_api(observation: Observation) -> HealthResult:
+    """Decide the health of the API from one observation."""
+    if not observation.is_model_selected:
+        return HealthResult(Result.DISABLED, NO_MODEL)
+    if observation.engine is Engine.RUNNING:
+        return _running(observation)
+    return _not_running(observation)
+
+
+def _running(observation: Observation) -> HealthResult:
+    if observation.api is Api.READY:
+        return HealthResult(Result.SUCCESS, READY)
+    if observation.api is Api.UNWELL:
+        message = f"The vLLM API answers with HTTP status {observation.api_status}."
+        return HealthResult(Result.FAILURE, message)
+    if observation.elapsed_s < LOADING_WINDOW_S:
+        return HealthResult(Result.LOADING, LOADING)
+    return HealthResult(Result.FAILURE, TIMED_OUT)
+
+
+def _not_running(observation: Observation) -> HealthResult:
+    failure = observation.failure
+    if not observation.is_host_running:
+        return HealthResult(Result.FAILURE, NOT_RUNNING)
+    if failure is not None:
+        return HealthResult(Result.FAILURE, f"{failure.summary} {failure.hint}")
+    if observation.engine is Engine.NEVER_STARTED:
+        return HealthResult(Result.STARTING, STARTING)
+    if observation.engine is Engine.STOPPING:
+        return HealthResult(Result.STARTING, RESTARTING)
+    return HealthResult(Result.FAILURE, ENDED)

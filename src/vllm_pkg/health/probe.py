@@ -1,0 +1,107 @@
+"""Reading what the health decision needs: state files, one process, one request."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING, Final
+
+from vllm_pkg.clock import BootClock, Clock
+from vllm_pkg.health.checker import (
+    Api,
+    Engine,
+    HealthResult,
+    Observation,
+    check_api,
+)
+from vllm_pkg.settings import Profile
+from vllm_pkg.state import records
+from vllm_pkg.state.identity import is_alive
+from vllm_pkg.state.store import load_store
+
+if TYPE_CHECKING:
+    from vllm_pkg.settings import Settings
+
+REQUEST_TIMEOUT_S: Final = 5.0
+_HTTP_OK: Final = 200
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def check_health(settings: Settings, clock: Clock | None = None) -> HealthResult:
+    """
+    Check the API's health now.
+
+    Raises:
+        StateError: store.json is damaged or cannot be read.
+    """
+    return check_api(observe(settings, clock or BootClock()))
+
+
+def observe(settings: Settings, clock: Clock) -> Observation:
+    """Read everything the decision needs."""
+    boot_id = clock.boot_id()
+    start = records.read_start(settings)
+    engine = _engine_state(start, boot_id)
+    api, status = (Api.SILENT, None)
+    if start is not None and engine is Engine.RUNNING:
+        api, status = ask_api(start.host, start.port)
+    return Observation(
+        is_model_selected=load_store(settings).is_model_selected,
+        is_host_running=is_host_running(settings, boot_id),
+        engine=engine,
+        elapsed_s=clock.now_s() - start.started_s if start else 0.0,
+        api=api,
+        api_status=status,
+        failure=_failure_since(records.read_failure(settings), start, boot_id),
+    )
+
+
+def is_host_running(settings: Settings, boot_id: str) -> bool:
+    """Whether something runs that starts the engine."""
+    if settings.profile is Profile.STARTOS:
+        return True
+    host = records.read_host(settings)
+    return host is not None and is_alive(host.process, boot_id)
+
+
+def ask_api(
+    host: str, port: int, timeout_s: float = REQUEST_TIMEOUT_S
+) -> tuple[Api, int | None]:
+    """
+    Ask the engine's ``/health``.
+
+    Args:
+        host: Address the engine was told to listen on.
+        port: Its TCP port.
+        timeout_s: For connecting, and again for each read.
+    Returns:
+        How it answered, and the HTTP status if it was another than 200.
+    """
+    connection = http.client.HTTPConnection(
+        _WILDCARDS.get(host, host), port, timeout=timeout_s
+    )
+    try:
+        connection.request("GET", "/health")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return Api.SILENT, None
+    finally:
+        connection.close()
+    return (Api.READY, None) if status == _HTTP_OK else (Api.UNWELL, status)
+
+
+def _failure_since(
+    failure: records.FailureRecord | None,
+    start: records.StartRecord | None,
+    boot_id: str,
+) -> records.FailureRecord | None:
+    if failure is None or failure.boot_id != boot_id:
+        return None
+    return failure if start is None or failure.at_s >= start.started_s else None
+
+
+def _engine_state(start: records.StartRecord | None, boot_id: str) -> Engine:
+    if start is None or start.process.boot_id != boot_id:
+        return Engine.NEVER_STARTED
+    if start.is_stop_intended:
+        return Engine.STOPPING
+    return Engine.RUNNING if is_alive(start.process, boot_id) else Engine.ENDED
