@@ -1,0 +1,1 @@
+"""What a person can do with the service: one file per action."""
