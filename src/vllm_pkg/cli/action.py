@@ -1,0 +1,91 @@
+"""``vllm-pkg action``: the action protocol, as StartOS's UI and the portal speak it."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from vllm_pkg.cli.context import current_settings
+from vllm_pkg.cli.output import JsonOption, print_json, print_table
+from vllm_pkg.errors import InvalidArgument
+
+app = typer.Typer(help="What can be done with the service.", no_args_is_help=True)
+ActionId = Annotated[str, typer.Argument(help="Id of the action.", metavar="ID")]
+
+
+@app.callback()
+def group() -> None:
+    """What can be done with the service."""
+
+
+@app.command("list")
+def list_all(*, json: JsonOption = False) -> None:
+    """List the actions."""
+    from vllm_pkg.actions import registry  # noqa: PLC0415
+
+    actions = registry.list_actions(_context())
+    if json:
+        print_json(actions)
+        return
+    rows = [(item["id"], item["name"], item["description"]) for item in actions]
+    print_table(("Action", "Name", "What it does"), rows)
+
+
+@app.command("input")
+def show_input(action_id: ActionId) -> None:
+    """Print an action's form as it opens now: its spec and the value to begin with."""
+    from vllm_pkg.actions import registry  # noqa: PLC0415
+
+    print_json(registry.action_input(_context(), action_id).as_json())
+
+
+@app.command("run")
+def run_one(
+    action_id: ActionId,
+    *,
+    input_text: Annotated[
+        str | None,
+        typer.Option("--input", help='The form\'s value as JSON; "-": from stdin.'),
+    ] = None,
+    no_restart: Annotated[
+        bool,
+        typer.Option("--no-restart", help="Leave a running engine as it is."),
+    ] = False,
+) -> None:
+    """Run an action and print its result; the engine is restarted when needed."""
+    from vllm_pkg.actions import registry  # noqa: PLC0415
+    from vllm_pkg.hosts.standalone import control  # noqa: PLC0415
+
+    context = _context()
+    outcome = registry.run_action(context, action_id, _parse(input_text))
+    settings = context.settings
+    if outcome.needs_restart and not no_restart and control.running_host(settings):
+        control.restart_engine(settings)
+    print_json(outcome.result.as_json())
+
+
+def _context() -> Any:
+    from vllm_pkg.actions.protocol import ActionContext  # noqa: PLC0415
+    from vllm_pkg.clock import BootClock  # noqa: PLC0415
+    from vllm_pkg.health.probe import is_host_running  # noqa: PLC0415
+
+    settings = current_settings()
+    is_running = is_host_running(settings, BootClock().boot_id())
+    return ActionContext(settings=settings, is_running=is_running)
+
+
+def _parse(text: str | None) -> Any:
+    if text is None:
+        return None
+    if text == "-":
+        text = sys.stdin.read()
+    try:
+        return json_module.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"--input is not JSON: {error}",
+            hint="give a JSON object such as '{\"a\": 1}'",
+        ) from error

@@ -1,0 +1,150 @@
+"""What ``vllm-pkg run`` shows: what is served, how to use it, and each change."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from vllm_pkg import __version__
+from vllm_pkg.actions.protocol import ActionContext
+from vllm_pkg.actions.set_model import select_model
+from vllm_pkg.cli.output import print_text
+from vllm_pkg.cli.status import base_url
+from vllm_pkg.engine.command import served_name
+from vllm_pkg.errors import PresetUnknown
+from vllm_pkg.health.checker import HealthResult, Result
+from vllm_pkg.hosts.standalone.run import HostEvents, check_can_run, run_host
+from vllm_pkg.models.presets import find_preset
+from vllm_pkg.state.store import CUSTOM, Store, load_store
+
+if TYPE_CHECKING:
+    from vllm_pkg.settings import Settings
+
+DEFAULT_MODEL: Final = "tiny"
+EMBEDDING: Final = "embedding"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+
+
+def run(
+    settings: Settings, *, model: str | None, default: str | None, force: bool
+) -> None:
+    """
+    Select a model if asked or if there is none, and serve until Ctrl-C.
+
+    Args:
+        settings: Settings in force; the environment says the same.
+        model: A preset, a repository or a folder; None leaves the selection alone.
+        default: A preset to select when nothing is; None leaves it so.
+        force: Whether a preset that does not fit may be selected.
+    Raises:
+        ServiceError: the model cannot be selected, or the service not be started.
+    """
+    check_can_run(settings)
+    context = ActionContext(settings=settings, is_running=False)
+    if model is not None:
+        select_model(context, model, force=force)
+    elif default is not None and not load_store(settings).is_model_selected:
+        select_model(context, default)
+    store = load_store(settings)
+    print_text(f"vllm-pkg {__version__}: starting; Ctrl-C stops everything.")
+    events = HostEvents(
+        on_started=lambda: print_text(_banner(settings, store)),
+        on_health=_print_health,
+    )
+    run_host(settings, events)
+    print_text("Stopped; no process is left.")
+
+
+def example_request(settings: Settings, store: Store) -> str:
+    """Return a curl line that really answers once the engine is ready."""
+    name = served_name(store.serve_args)
+    body: dict[str, object]
+    if _task(store) == EMBEDDING:
+        path, body = "embeddings", {"model": name, "input": "a kitten"}
+    else:
+        message = {"role": "user", "content": "Hello!"}
+        path = "chat/completions"
+        body = {"model": name, "messages": [message], "max_tokens": 32}
+    url = f"{base_url(settings.host, settings.port)}/{path}"
+    data = shlex.quote(json.dumps(body))
+    return (
+        f'curl -s {url} -H "Authorization: Bearer $({_program()} key show)"'
+        f' -H "Content-Type: application/json" -d {data}'
+    )
+
+
+def _banner(settings: Settings, store: Store) -> str:
+    lines = [
+        "",
+        f"  Model     {_model_name(store)}",
+        f"  API       {base_url(settings.host, settings.port)}",
+        f"  Key       {_program()} key show",
+    ]
+    if store.is_model_selected:
+        lines.append(f"  Try it    {example_request(settings, store)}")
+    lines += [
+        f"  Status    {_program()} status",
+        f"  Logs      {_program()} logs -f",
+        "",
+    ]
+    if store.selection and store.selection.selection == DEFAULT_MODEL:
+        lines += [
+            "  This is the built-in test model: its weights are random and it talks",
+            "  nonsense. It shows that everything works. To choose a real one:",
+            (
+                "    make run MODEL=qwen3-0.6b        a preset; all of them:"
+                f" {_program()} preset list"
+            ),
+            "    make run MODEL=Qwen/Qwen3-0.6B   any repository of the Hub",
+            "",
+        ]
+    if settings.host not in _LOOPBACK:
+        lines += [
+            f"  The API listens on {settings.host}: others on the network reach it,",
+            "  over plain HTTP. Share the key only with them.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _print_health(health: HealthResult, elapsed_s: float) -> None:
+    line = f"[{elapsed_s:4.0f} s] {health.result.value}: {health.message}"
+    if health.result is Result.FAILURE and sys.stdout.isatty():
+        line = f"\x1b[31m{line}\x1b[0m"
+    print_text(line)
+
+
+def _model_name(store: Store) -> str:
+    if not store.is_model_selected:
+        return f"none selected; choose one: {_program()} action input set-model"
+    name = served_name(store.serve_args)
+    selection = store.selection.selection if store.selection else CUSTOM
+    if selection == CUSTOM:
+        return name
+    try:
+        return f"{find_preset(selection).name} (ask for it as {name})"
+    except PresetUnknown:
+        return name
+
+
+def _task(store: Store) -> str | None:
+    if store.selection is None or store.selection.selection == CUSTOM:
+        return None
+    try:
+        return str(find_preset(store.selection.selection).task)
+    except PresetUnknown:
+        return None
+
+
+def _program() -> str:
+    """Return how this program is called from another terminal."""
+    if shutil.which("vllm-pkg"):
+        return "vllm-pkg"
+    beside = Path(sys.executable).parent / "vllm-pkg"
+    if beside.is_file():
+        return shlex.quote(str(beside))
+    return f"{shlex.quote(sys.executable)} -m vllm_pkg"

@@ -1,0 +1,1 @@
+"""What supervises the engine where no operating system does it."""

@@ -1,0 +1,1 @@
+"""The bare-metal host: putting the engine beside the package with pip."""

@@ -1,0 +1,1 @@
+"""The standalone host: supervisord, a keeper that restarts, and a foreground view."""

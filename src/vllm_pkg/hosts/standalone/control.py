@@ -1,0 +1,67 @@
+"""Talking to the running supervisord over its unix socket."""
+
+from __future__ import annotations
+
+import contextlib
+import xmlrpc.client
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vllm_pkg.clock import BootClock
+from vllm_pkg.errors import EngineError, HostNotRunning
+from vllm_pkg.hosts.standalone.config import ENGINE
+from vllm_pkg.state import atomic, records
+from vllm_pkg.state.identity import is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vllm_pkg.settings import Settings
+
+
+def running_host(settings: Settings) -> records.HostRecord | None:
+    """Return the record of the host if it is running."""
+    host = records.read_host(settings)
+    if host is None or not is_alive(host.process, BootClock().boot_id()):
+        return None
+    return host
+
+
+def restart_engine(settings: Settings) -> None:
+    """
+    Stop the engine and start it again with the present store; returns when it starts.
+
+    Raises:
+        HostNotRunning: no standalone host runs.
+        EngineError: supervisord refused.
+    """
+    host = running_host(settings)
+    if host is None:
+        raise HostNotRunning("the service is not running")
+    start = records.read_start(settings)
+    if start is not None:
+        # Told before it happens, so that no health check takes it for a crash.
+        marked = replace(start, is_stop_intended=True)
+        records.write_record(settings.start_file, marked)
+    atomic.remove_file(settings.failure_file)
+    try:
+        with connect(host.control_socket) as supervisor:
+            # A fault means that it does not run: then there is nothing to stop.
+            with contextlib.suppress(xmlrpc.client.Fault):
+                supervisor.stopProcess(ENGINE)
+            supervisor.startProcess(ENGINE)
+    except (OSError, xmlrpc.client.Error) as error:
+        raise EngineError(f"the engine was not restarted: {error}") from error
+
+
+@contextlib.contextmanager
+def connect(socket: str) -> Iterator[Any]:
+    """Give supervisord's ``supervisor`` interface behind a unix socket."""
+    from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415  # slow, optional
+
+    transport = SupervisorTransport(None, None, f"unix://{socket}")
+    try:
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+        yield proxy.supervisor
+    finally:
+        transport.close()

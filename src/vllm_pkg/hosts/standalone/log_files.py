@@ -1,0 +1,80 @@
+"""Reading log files that another process writes and rotates."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from vllm_pkg.engine.exit_report import START_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+TAIL_SIZE_BYTES: Final = 2 * 1024 * 1024
+POLL_S: Final = 0.2
+
+
+def last_lines(path: Path, size_bytes: int = TAIL_SIZE_BYTES) -> list[str]:
+    """
+    Return the lines in the last bytes of a file.
+
+    Args:
+        path: The file; a missing one has no lines.
+        size_bytes: How much of its end to read, > 0. A line cut at the start is left
+            out. A carriage return ends a line too, as progress bars use it.
+    """
+    try:
+        with path.open("rb") as stream:
+            length = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, length - size_bytes))
+            text = stream.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = text.replace("\r", "\n").split("\n")
+    if length > size_bytes:
+        lines = lines[1:]
+    return [line for line in lines if line.strip()]
+
+
+def lines_of_start(path: Path) -> list[str]:
+    """Return the lines that the engine's last start wrote, as far as they are kept."""
+    lines = last_lines(path)
+    for position in range(len(lines) - 1, -1, -1):
+        if lines[position].startswith(START_MARK):
+            return lines[position:]
+    return lines
+
+
+def follow(path: Path, sleep: Callable[[float], None] = time.sleep) -> Generator[str]:
+    """
+    Yield what is added to a file from now on, for ever.
+
+    A file that is rotated away is read to its end, then the new one from its start.
+    """
+    stream = path.open("rb") if path.exists() else None
+    if stream is not None:
+        stream.seek(0, os.SEEK_END)
+    try:
+        while True:
+            text = stream.read() if stream is not None else b""
+            if text:
+                yield text.decode("utf-8", errors="replace")
+            elif stream is not None and _was_replaced(path, stream.fileno()):
+                stream.close()
+                stream = None
+            elif stream is None and path.exists():
+                stream = path.open("rb")
+            else:
+                sleep(POLL_S)
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def _was_replaced(path: Path, descriptor: int) -> bool:
+    try:
+        return path.stat().st_ino != os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return True
