@@ -1,0 +1,178 @@
+"""A real service for end-to-end tests: the program, its volumes and its health."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from support.waiting import wait_until
+from vllm_pkg.engine.processes import find_engine_processes, instance_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_TIMEOUT_S = 300.0
+PROGRAM = (sys.executable, "-m", "vllm_pkg")
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """
+    One instance of the service over volumes of its own.
+
+    Args:
+        folder: Both volumes stand below it.
+        port: Port of the API.
+    """
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def main(self) -> Path:
+        """The main volume."""
+        return self.folder / "main"
+
+    @property
+    def public(self) -> Path:
+        """The public volume."""
+        return self.folder / "public"
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client is given."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Our environment, with the volumes of this instance."""
+        return os.environ | {
+            "VLLM_PKG_MAIN": str(self.main),
+            "VLLM_PKG_PUBLIC": str(self.public),
+        }
+
+    def command(
+        self, *arguments: str, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command of the program to its end."""
+        return subprocess.run(
+            [*PROGRAM, *arguments],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def json(self, *arguments: str, stdin: str | None = None) -> Any:
+        """Run one command that must succeed and return the JSON it prints."""
+        done = self.command(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def key(self) -> str:
+        """Return the key as a dependent service reads it."""
+        text = (self.public / "credentials.json").read_text()
+        return str(json.loads(text)["apiKey"])
+
+    def health(self) -> dict[str, str]:
+        """Return what the health check says now."""
+        done = self.command("health", "--check", "primary", "--json")
+        return dict(json.loads(done.stdout))
+
+    def start(self, *arguments: str) -> None:
+        """Start the service in the background; its output goes to run.log."""
+        with (self.folder / "run.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*PROGRAM, "run", "--port", str(self.port), *arguments],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                text=True,
+                # A terminal's foreground group, so that Ctrl-C is as it is there.
+                start_new_session=True,
+            )
+        host = self.main / "run" / "host.json"
+        wait_until(host.exists, 30, "the host's record")
+
+    def wait_result(self, result: str) -> dict[str, str]:
+        """Wait until health has that result."""
+
+        def reached() -> dict[str, str] | None:
+            health = self.health()
+            return health if health["result"] == result else None
+
+        return wait_until(reached, START_TIMEOUT_S, f"health {result}")
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGINT)
+        code = self.process.wait(90)
+        self.process = None
+        return code
+
+    def leftovers(self) -> list[str]:
+        """Return the command lines of engine processes that are left."""
+        found = find_engine_processes(instance_id(self.main))
+        return [" ".join(process.cmdline()) for process in found]
+
+    def close(self) -> None:
+        """End everything, whatever state a failed test left it in."""
+        if self.process is not None and self.process.poll() is None:
+            self.interrupt()
+
+
+@dataclass
+class HealthPoller:
+    """
+    What an operator's monitoring does: asks for health once a second, all the time.
+
+    Args:
+        service: Whose health is asked.
+    """
+
+    service: Service
+    seen: list[dict[str, str]] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to poll."""
+        self._thread = threading.Thread(target=self._poll)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End polling."""
+        self._stop.set()
+        assert self._thread is not None
+        self._thread.join()
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self.seen.append(self.service.health())
+            self._stop.wait(1.0)
+
+    def results(self) -> list[str]:
+        """Return the results in the order they came, repetitions left out."""
+        results: list[str] = []
+        for health in self.seen:
+            if results[-1:] != [health["result"]]:
+                results.append(health["result"])
+        return results
