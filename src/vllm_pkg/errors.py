@@ -9,11 +9,12 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
      |                           PresetUnknown, PresetDoesNotFit, ModelFolderMissing,
      |                           LocalModelUnavailable, EngineNotInstalled
      +- StateError(74, 500)      StateCorrupt, StateUnreadable, StateWriteFailed,
-     |                           StateLocked(75, 409)
+     |                           StateLocked(75, 409), InsecurePermissions(77)
      +- EngineError(70, 502)     EngineStartFailed(3), PortInUse(75, 409),
      |                           EngineStopError, HostNotRunning(75, 409),
      |                           InstallFailed
      +- CacheError(73, 409)      ModelInUse, NotInCache, DeletionIncomplete
+     +- OutputFailed(74, 500)
 
 The numbers are (exit code, HTTP status); a class without numbers has its parent's.
 This module uses the standard library only, so that everything may import it.
@@ -215,6 +216,13 @@ class StateLocked(StateError):
     default_hint = "try again in a moment"
 
 
+class InsecurePermissions(StateError):
+    """Other users can read a secret, and that cannot be changed."""
+
+    code = "insecure-permissions"
+    exit_code = 77
+
+
 class EngineError(ServiceError):
     """The engine, or the host that runs it, did not do what it should."""
 
@@ -299,3 +307,11 @@ class DeletionIncomplete(CacheError):
     def __init__(self, message: str, *, actual_bytes: int) -> None:
         super().__init__(message)
         self.actual_bytes = actual_bytes
+
+
+class OutputFailed(ServiceError):
+    """What the command prints could not be written to where it was sent."""
+
+    code = "output-failed"
+    exit_code = 74
+    default_hint = "free some disk space, or send the output elsewhere"

@@ -126,6 +126,14 @@ SETTINGS: Final = (
         "/vllm-workspace/examples",
         "folder",
     ),
+    Setting(
+        "stall_timeout_s",
+        "VLLM_PKG_STALL_TIMEOUT_S",
+        "For how long the engine may stand still while requests run before it counts"
+        " as stuck; 0: for ever; empty means: 120 s, and 900 s without a GPU.",
+        "",
+        "seconds",
+    ),
 )
 
 
@@ -141,11 +149,17 @@ class Settings:
     variant: Variant | None
     hardware_file: Path | None
     templates: Path
+    stall_timeout_s: float | None = None
 
     @property
     def store_file(self) -> Path:
         """The selected model: store.json."""
         return self.main / "store.json"
+
+    @property
+    def secrets_file(self) -> Path:
+        """What must not be published: secrets.json."""
+        return self.main / "secrets.json"
 
     @property
     def credentials_file(self) -> Path:
@@ -156,6 +170,11 @@ class Settings:
     def credentials_mode(self) -> int:
         """Mode of the public key file: dependents read it under StartOS only."""
         return 0o644 if self.profile is Profile.STARTOS else 0o600
+
+    @property
+    def public_mode(self) -> int:
+        """Mode of the public volume's folder, for the same reason."""
+        return 0o755 if self.profile is Profile.STARTOS else 0o700
 
     @property
     def models_dir(self) -> Path:
@@ -193,9 +212,29 @@ class Settings:
         return self.run_dir / "last-failure.json"
 
     @property
+    def progress_file(self) -> Path:
+        """Record of whether the engine gets anywhere."""
+        return self.run_dir / "progress.json"
+
+    @property
     def host_file(self) -> Path:
         """Record of the standalone host that is running."""
         return self.run_dir / "host.json"
+
+    @property
+    def host_lock_file(self) -> Path:
+        """The lock that the standalone host holds for as long as it runs."""
+        return self.run_dir / "host.lock"
+
+    @property
+    def key_usage_dir(self) -> Path:
+        """Counts of requests per key, one file per API server process."""
+        return self.run_dir / "key-usage"
+
+    @property
+    def engine_path_dir(self) -> Path:
+        """A folder with a link to this package alone, for an engine's own Python."""
+        return self.run_dir / "engine-path"
 
     @property
     def lock_file(self) -> Path:
@@ -234,6 +273,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         variant=_variant(text["variant"]),
         hardware_file=Path(text["hardware_file"]) if text["hardware_file"] else None,
         templates=Path(text["templates"]),
+        stall_timeout_s=_seconds("stall_timeout_s", text["stall_timeout_s"]),
     )
 
 
@@ -281,6 +321,14 @@ def _port(value: str) -> int:
     if not value.isascii() or not value.isdigit() or not 0 < int(value) <= PORT_MAX:
         raise _refuse("port", value, f"a number from 1 to {PORT_MAX}")
     return int(value)
+
+
+def _seconds(name: str, value: str) -> float | None:
+    if not value:
+        return None
+    if not value.isascii() or not value.isdigit():
+        raise _refuse(name, value, "a whole number of seconds, or 0 for never")
+    return float(value)
 
 
 def _data_folder(environ: Mapping[str, str]) -> Path:

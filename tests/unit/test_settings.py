@@ -105,7 +105,17 @@ def test_paths_follow_from_the_volumes():
     assert settings.start_file == Path("/m/run/start.json")
     assert settings.failure_file == Path("/m/run/last-failure.json")
     assert settings.host_file == Path("/m/run/host.json")
+    assert settings.progress_file == Path("/m/run/progress.json")
+    assert settings.public_mode == 0o700
     assert settings.lock_file == Path("/m/.lock")
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("", None), ("0", 0.0), ("45", 45.0)])
+def test_the_stall_timeout_is_off_at_zero_and_else_follows_the_machine(value, seconds):
+    """Not set is not the same as 0, which turns it off."""
+    settings = load_settings({"VLLM_PKG_STALL_TIMEOUT_S": value, "HOME": "/h"})
+
+    assert settings.stall_timeout_s == seconds
 
 
 @pytest.mark.parametrize(
@@ -140,6 +150,8 @@ def test_data_folder_without_home_is_the_users():
         ("port", "-1"),
         ("port", "8k"),
         ("port", "٣"),
+        ("stall_timeout_s", "-1"),
+        ("stall_timeout_s", "2 min"),
     ],
 )
 def test_wrong_values_are_refused_by_name(name, value):

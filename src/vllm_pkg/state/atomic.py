@@ -2,7 +2,7 @@
 Durable, atomic files under one lock.
 
 The only module that calls ``os.replace`` and ``os.fsync``.
-Source: rename(2), fsync(2); reference tests of the power-loss model.
+Source: rename(2), fsync(2), open(2) on O_EXCL; tests/crash.
 """
 
 from __future__ import annotations
@@ -10,33 +10,44 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
+import re
+import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.errors import StateLocked, StateWriteFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TEMPORARY_SUFFIX: Final = ".tmp"
 LOCK_TIMEOUT_S: Final = 10.0
-_LOCK_POLL_S: Final = 0.01
+CLAIM_AGE_MAX_S: Final = 60.0
+_LOCK_POLL_S: Final = 0.001
+# The name ends in the writer's pid and a random part; a claim's name has no pid.
+_WRITER: Final = re.compile(r"\.(\d+)\.[0-9a-f]{8}\.tmp$")
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:
     """
-    Make a folder and its parents, and set the folder's own mode when it is new.
+    Make a folder and its parents durably, and set the folder's own mode when it is new.
 
     Raises:
         StateWriteFailed: the folder cannot be made.
     """
-    if path.is_dir():
-        return
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            return
+        missing = [item for item in (path, *path.parents) if not item.exists()]
+        # Never wider than asked, not even for a moment; chmod, because of the umask.
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
         path.chmod(mode)
+        # Files in a folder whose own name is lost are lost too.
+        for item in missing:
+            sync_folder(item.parent)
     except OSError as error:
         raise _write_failed(path, error) from error
 
@@ -46,7 +57,8 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     Replace a file by new content: the old or the new one exists, never a mixture.
 
     When it returns, the new content survives a loss of power. A failure leaves the old
-    file whole and no temporary file behind.
+    file whole and no temporary file behind; one failure comes too late for that, and
+    its message says so: the new file is in place, and may not survive.
 
     Args:
         path: The file; its folder exists.
@@ -55,15 +67,82 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     Raises:
         StateWriteFailed: the disk is full, read-only or broken, or access is denied.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    unique = f"{os.getpid()}.{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{unique}{TEMPORARY_SUFFIX}")
+    _replace(path, temporary, data, mode)
+
+
+def replace_file(
+    path: Path, data: bytes, based_on: bytes | None, lock_file: Path, mode: int = 0o600
+) -> None:
+    """
+    Replace a file as `write_file` does, but only if nobody has changed it meanwhile.
+
+    This holds even where locks do nothing, as on some network file systems: the
+    temporary file is named after the content that it replaces and is made exclusively,
+    so of two writers that start from the same content only one can go on, and the
+    other one is told. The rename ends the claim and the content it stands for at once.
+
+    Args:
+        path: The file; its folder exists.
+        data: The whole new content.
+        based_on: The content that the new one was made from; None: there was no file.
+        lock_file: The lock that the caller holds.
+        mode: Permission bits of the file, whatever the umask is.
+    Raises:
+        StateLocked: another program has changed the file, or is changing it.
+        StateWriteFailed: see `write_file`.
+    """
+    digest = hashlib.sha256(b"-" if based_on is None else b"+" + based_on).hexdigest()
+    claim = path.with_name(f".{path.name}.{digest[:32]}{TEMPORARY_SUFFIX}")
+    conflict = StateLocked(f"another program has changed {path} at the same moment")
+
+    def check() -> None:
+        if read_file(path) != based_on:
+            raise conflict
+
     try:
-        _write_new(temporary, data, mode)
-        os.replace(temporary, path)  # noqa: PTH105  # the call the tests trace
-        sync_folder(path.parent)
+        _drop_leftover(claim, lock_file)
+        _replace(path, claim, data, mode, check)
+    except FileExistsError:
+        raise conflict from None
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise _write_failed(path, error) from error
+
+
+def read_file(path: Path, size_max_bytes: int = -1) -> bytes | None:
+    """
+    Return a file's content, or None when there is no file.
+
+    Args:
+        path: The file.
+        size_max_bytes: How much to read at most; -1: all of it.
+    Raises:
+        OSError: it exists and cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(size_max_bytes)
+    except FileNotFoundError:
+        return None
+
+
+def reserve_file(path: Path) -> bool:
+    """
+    Make an empty file, to have its name.
+
+    Returns:
+        Whether the name was free.
+    Raises:
+        StateWriteFailed: it cannot be made.
+    """
+    try:
+        _close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _write_failed(path, error) from error
+    return True
 
 
 def move_file(source: Path, target: Path) -> None:
@@ -80,13 +159,23 @@ def move_file(source: Path, target: Path) -> None:
         raise _write_failed(source, error) from error
 
 
+def set_mode(path: Path, mode: int) -> None:
+    """
+    Change who may use a file or folder.
+
+    Raises:
+        OSError: it cannot be changed.
+    """
+    path.chmod(mode)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = _open_folder(folder)
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def remove_file(path: Path) -> bool:
@@ -110,15 +199,31 @@ def remove_file(path: Path) -> bool:
 
 def sweep_temporary_files(folder: Path) -> int:
     """
-    Remove what an interrupted `write_file` left in a folder; call it under the lock.
+    Remove what an interrupted write left in a folder; call it under the lock.
+
+    A file of another process that lives is left alone: records are written without
+    the lock.
 
     Returns:
         How many files were removed.
+    Raises:
+        StateWriteFailed: the folder cannot be read.
     """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  # glob hides some errors
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise _write_failed(folder, error) from error
     removed = 0
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+    for name in names:
+        if not name.startswith(".") or not name.endswith(TEMPORARY_SUFFIX):
+            continue
+        writer = _WRITER.search(name)
+        if writer and _is_other_process(int(writer[1])):
+            continue
         with contextlib.suppress(OSError):
-            leftover.unlink()
+            (folder / name).unlink()
             removed += 1
     return removed
 
@@ -136,51 +241,158 @@ def locked(lock_file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]
         StateWriteFailed: the lock file cannot be made.
     """
     make_folder(lock_file.parent)
+    deadline_s = time.monotonic() + timeout_s
     try:
         descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _write_failed(lock_file, error) from error
     try:
-        _acquire(descriptor, lock_file, timeout_s)
+        try:
+            with _turn(lock_file.parent, deadline_s):
+                is_held = _acquire(descriptor, deadline_s)
+        except OSError as error:
+            raise _write_failed(lock_file, error) from error
+        if not is_held:
+            message = f"another process has held {lock_file} for {timeout_s:g} s"
+            raise StateLocked(message)
         yield
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
-def _acquire(descriptor: int, lock_file: Path, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
+@contextlib.contextmanager
+def _turn(folder: Path, deadline_s: float) -> Iterator[None]:
+    """
+    Hold the right to be the next one who gets the lock in a folder.
+
+    Without it a process that takes the lock again and again would nearly always be
+    faster than those that wait. Where a folder cannot be locked, luck decides.
+    """
+    descriptor = -1
+    try:
+        with contextlib.suppress(OSError):
+            descriptor = _open_folder(folder)
+            _acquire(descriptor, deadline_s)
+        yield
+    finally:
+        _close(descriptor)
+
+
+def _acquire(descriptor: int, deadline_s: float) -> bool:
+    """Take a lock; return whether it was to be had in time."""
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in {errno.EWOULDBLOCK, errno.EINTR}:
-                raise _write_failed(lock_file, error) from error
-            if time.monotonic() >= deadline:
-                message = f"another process has held {lock_file} for {timeout_s:g} s"
-                raise StateLocked(message) from None
+                raise
+            if time.monotonic() >= deadline_s:
+                return False
             time.sleep(_LOCK_POLL_S)
         else:
-            return
+            return True
+
+
+def _replace(
+    path: Path,
+    temporary: Path,
+    data: bytes,
+    mode: int,
+    check: Callable[[], None] | None = None,
+) -> None:
+    """Write, check and rename; FileExistsError: the temporary file is another's."""
+    try:
+        # Opened first: after the rename nothing may be missing to make it durable.
+        folder = _open_folder(path.parent)
+    except OSError as error:
+        raise _write_failed(path, error) from error
+    try:
+        _write_new(temporary, data, mode)
+        if check is not None:
+            check()
+        os.replace(temporary, path)  # noqa: PTH105  # the call the tests trace
+        _sync_rename(path, folder)
+    except FileExistsError:
+        raise
+    except (OSError, StateLocked) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, StateLocked):
+            raise
+        raise _write_failed(path, error) from error
+    finally:
+        _close(folder)
+
+
+def _sync_rename(path: Path, folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        raise StateWriteFailed(
+            f"{path} was written and may not survive a loss of power: {_reason(error)}",
+            hint="check the disk; the new content is in place",
+        ) from error
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
-        # fchmod, because the umask may have taken bits away, or an old temporary
-        # file of the same name may have had other ones.
+        # fchmod, because the umask may have taken bits away.
         os.fchmod(descriptor, mode)
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
     finally:
+        _close(descriptor)
+
+
+def _open_folder(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _close(descriptor: int) -> None:
+    # What had to be on disk was synced before, and the number is free even when close
+    # reports an error (close(2)).
+    with contextlib.suppress(OSError):
         os.close(descriptor)
 
 
+def _drop_leftover(claim: Path, lock_file: Path) -> None:
+    """Remove a claim that a killed writer left; raise FileExistsError if it lives."""
+    try:
+        age_s = time.time() - claim.stat().st_mtime
+        if age_s < CLAIM_AGE_MAX_S and not _is_exclusive(lock_file):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(claim))
+        claim.unlink()
+    except FileNotFoundError:
+        return
+
+
+def _is_exclusive(lock_file: Path) -> bool:
+    """Whether the lock that the caller holds keeps a second holder out."""
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno == errno.EWOULDBLOCK
+    else:
+        return False
+    finally:
+        _close(descriptor)
+
+
+def _is_other_process(pid: int) -> bool:
+    return pid != os.getpid() and os.path.exists(f"/proc/{pid}")  # noqa: PTH110
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def _write_failed(path: Path, error: OSError) -> StateWriteFailed:
-    reason = os.strerror(error.errno) if error.errno else str(error)
     hint = None
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         hint = "free some disk space and try again; the old file is still whole"
-    return StateWriteFailed(f"cannot write {path}: {reason}", hint=hint)
+    return StateWriteFailed(f"cannot write {path}: {_reason(error)}", hint=hint)

@@ -11,9 +11,9 @@ import secrets
 import string
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_pkg.errors import StateCorrupt
+from vllm_pkg.errors import StateUnreadable
 from vllm_pkg.state import atomic, documents
-from vllm_pkg.state.store import load_store
+from vllm_pkg.state.store import load_store, read_store, write_store
 
 if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
@@ -38,7 +38,7 @@ def load_key(settings: Settings) -> str | None:
         StateCorrupt: the file is damaged; it was set aside.
         StateUnreadable: the file cannot be read.
     """
-    document = documents.read_object(settings.credentials_file)
+    document = documents.read_document(settings.credentials_file)
     return None if document is None else _key_of(document, settings)
 
 
@@ -53,15 +53,15 @@ def ensure_key(settings: Settings) -> str:
         StateError: a file is damaged, or cannot be read or written.
     """
     with atomic.locked(settings.lock_file):
-        atomic.make_folder(settings.public, 0o755)
-        document = documents.read_object(settings.credentials_file)
+        atomic.make_folder(settings.public, settings.public_mode)
+        document = documents.read_document(settings.credentials_file)
         if document is not None:
             key = _key_of(document, settings)
             if _mode(settings) != settings.credentials_mode:
-                _write(settings, document)
+                _write(settings, document.content, document.data)
             return key
         key = _key_in_store(settings) or generate_key()
-        _write(settings, {API_KEY: key})
+        _write(settings, {API_KEY: key}, None)
         return key
 
 
@@ -75,12 +75,24 @@ def drop_key_from_store(settings: Settings) -> None:
         StateError: a file is damaged, or cannot be read or written.
     """
     with atomic.locked(settings.lock_file):
-        store = load_store(settings)
+        store, data = read_store(settings)
         if API_KEY not in store.document or load_key(settings) is None:
             return
-        document = {k: v for k, v in store.as_json().items() if k != API_KEY}
-        data = documents.format_object(document)
-        atomic.write_file(settings.store_file, data, mode=0o600)
+        # As it was read: nothing else may change, known to this version or not.
+        document = {k: v for k, v in store.document.items() if k != API_KEY}
+        write_store(settings, document, based_on=data)
+
+
+def write_key(settings: Settings, key: str) -> None:
+    """
+    Replace the API key; call it under the lock.
+
+    Raises:
+        StateError: it cannot be read or written; the old key is still there.
+    """
+    atomic.make_folder(settings.public, settings.public_mode)
+    present = documents.read_document(settings.credentials_file)
+    _write(settings, {API_KEY: key}, None if present is None else present.data)
 
 
 def is_usable_key(value: object) -> bool:
@@ -94,13 +106,13 @@ def is_usable_key(value: object) -> bool:
     )
 
 
-def _key_of(document: dict[str, Any], settings: Settings) -> str:
-    key = document.get(API_KEY)
+def _key_of(document: documents.Document, settings: Settings) -> str:
+    key = document.content.get(API_KEY)
     if not isinstance(key, str) or not is_usable_key(key):
-        what = f"it has no usable {API_KEY}"
-        error = documents.set_aside(settings.credentials_file, what)
-        raise StateCorrupt(
-            error.message,
+        raise documents.set_aside(
+            settings.credentials_file,
+            f"it has no usable {API_KEY}",
+            document.data,
             hint="restore it from a backup, or start again to get a new key",
         )
     return key
@@ -112,9 +124,20 @@ def _key_in_store(settings: Settings) -> str | None:
 
 
 def _mode(settings: Settings) -> int:
-    return settings.credentials_file.stat().st_mode & 0o777
+    path = settings.credentials_file
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError as error:
+        raise StateUnreadable(f"cannot read {path}: {error.strerror}") from error
 
 
-def _write(settings: Settings, document: dict[str, Any]) -> None:
-    data = documents.format_object(document)
-    atomic.write_file(settings.credentials_file, data, settings.credentials_mode)
+def _write(
+    settings: Settings, document: dict[str, Any], based_on: bytes | None
+) -> None:
+    atomic.replace_file(
+        settings.credentials_file,
+        documents.format_object(document),
+        based_on,
+        settings.lock_file,
+        settings.credentials_mode,
+    )

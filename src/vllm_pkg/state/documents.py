@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_pkg.errors import StateCorrupt, StateUnreadable
+from vllm_pkg.errors import StateCorrupt, StateError, StateLocked, StateUnreadable
 from vllm_pkg.state import atomic
 
 if TYPE_CHECKING:
@@ -19,10 +20,25 @@ if TYPE_CHECKING:
 
 SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 _SET_ASIDE: Final = "corrupt"
+_SET_ASIDE_HINT: Final = "restore it from a backup, or start again without it"
 
 
 class Malformed(ValueError):
     """The content of a document is not what it should be; the text says how."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """
+    A JSON object as it was read.
+
+    Args:
+        content: The object.
+        data: The very bytes, to tell later whether the file is still the same.
+    """
+
+    content: dict[str, Any]
+    data: bytes
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
@@ -37,18 +53,25 @@ def read_object(path: Path) -> dict[str, Any] | None:
         StateCorrupt: it holds something else; it was set aside.
         StateUnreadable: it exists and cannot be read; it was left as it is.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(SIZE_MAX_BYTES + 1)
-    except FileNotFoundError:
+    document = read_document(path)
+    return None if document is None else document.content
+
+
+def read_document(path: Path) -> Document | None:
+    """
+    Read a JSON object together with its bytes; see `read_object`.
+
+    Raises:
+        StateCorrupt: it holds something else; it was set aside.
+        StateUnreadable: it exists and cannot be read; it was left as it is.
+    """
+    data = _read(path)
+    if data is None:
         return None
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StateUnreadable(f"cannot read {path}: {reason}") from error
     try:
-        return parse_object(data)
+        return Document(parse_object(data), data)
     except Malformed as error:
-        raise set_aside(path, str(error)) from error
+        raise set_aside(path, str(error), data) from error
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -76,6 +99,9 @@ def parse_object(data: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         message = f"it is not JSON (line {error.lineno}: {error.msg})"
         raise Malformed(message) from None
+    except ValueError as error:
+        # Malformed from the hooks, or Python's limit on the digits of a number.
+        raise Malformed(str(error).partition(";")[0]) from None
     if not isinstance(value, dict):
         message = "it is not a JSON object"
         raise Malformed(message)
@@ -84,33 +110,75 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 def format_object(value: dict[str, Any]) -> bytes:
     """Return an object as indented JSON with a final newline."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in a field that somebody else wrote.
+        return (json.dumps(value, indent=2) + "\n").encode()
 
 
-def set_aside(path: Path, what: str) -> StateCorrupt:
+def set_aside(
+    path: Path, what: str, data: bytes, hint: str = _SET_ASIDE_HINT
+) -> StateError:
     """
     Rename a damaged file beside its place and return the error to raise.
+
+    Nothing is renamed when the file has changed since it was read: somebody may have
+    repaired it.
 
     Args:
         path: The damaged file.
         what: What is wrong with it, such as "it is not JSON".
+        data: What was read from it.
+        hint: What to do once it is set aside.
     """
-    kept = free_name(path)
-    atomic.move_file(path, kept)
+    try:
+        if _read(path) != data:
+            return StateLocked(f"{path} was damaged ({what}), and has changed since")
+        kept = free_name(path)
+        _move(path, kept)
+    except StateError as error:
+        return StateCorrupt(
+            f"{path} is damaged: {what}; it could not be set aside: {error.message}",
+            hint="correct the permissions of its folder, or move it away by hand",
+        )
     return StateCorrupt(
-        f"{path} is damaged: {what}; it was set aside as {kept.name}",
-        hint="restore it from a backup, or start again without it",
+        f"{path} is damaged: {what}; it was set aside as {kept.name}", hint=hint
     )
 
 
 def free_name(path: Path) -> Path:
-    """Return the first name for a file to set aside that is not taken."""
+    """
+    Return the first name for a file to set aside that is not taken, and take it.
+
+    Raises:
+        StateWriteFailed: no file can be made in that folder.
+    """
     number = 1
     while True:
         candidate = path.with_name(f"{path.name}.{_SET_ASIDE}-{number}")
-        if not os.path.lexists(candidate):
+        # Two programs may find the same damage: neither may overwrite what is kept.
+        if atomic.reserve_file(candidate):
             return candidate
         number += 1
+
+
+def _move(path: Path, kept: Path) -> None:
+    try:
+        atomic.move_file(path, kept)
+    except StateError:
+        if os.path.lexists(path):
+            atomic.remove_file(kept)
+        raise
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return atomic.read_file(path, SIZE_MAX_BYTES + 1)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StateUnreadable(f"cannot read {path}: {reason}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -134,13 +134,25 @@ def load_store(settings: Settings) -> Store:
         StateCorrupt: it is damaged; it was set aside.
         StateUnreadable: it cannot be read.
     """
-    document = documents.read_object(settings.store_file)
+    return read_store(settings)[0]
+
+
+def read_store(settings: Settings) -> tuple[Store, bytes | None]:
+    """
+    Read store.json together with its bytes, None when there is no file.
+
+    Raises:
+        StateCorrupt: it is damaged; it was set aside.
+        StateUnreadable: it cannot be read.
+    """
+    path = settings.store_file
+    document = documents.read_document(path)
     if document is None:
-        return Store()
+        return Store(), None
     try:
-        return parse_store(document)
+        return parse_store(document.content), document.data
     except documents.Malformed as error:
-        raise documents.set_aside(settings.store_file, str(error)) from error
+        raise documents.set_aside(path, str(error), document.data) from error
 
 
 def update_store(settings: Settings, change: Callable[[Store], Store]) -> Store:
@@ -154,12 +166,31 @@ def update_store(settings: Settings, change: Callable[[Store], Store]) -> Store:
         The new store, which is on disk.
     Raises:
         StateError: it cannot be read or written; what was there is still there.
+        StateLocked: another program changed it at the same moment, past the lock.
     """
     with atomic.locked(settings.lock_file):
-        store = change(load_store(settings))
-        data = documents.format_object(store.as_json())
-        atomic.write_file(settings.store_file, data, mode=0o600)
+        present, data = read_store(settings)
+        store = change(present)
+        write_store(settings, store.as_json(), based_on=data)
         return store
+
+
+def write_store(
+    settings: Settings, document: dict[str, Any], based_on: bytes | None
+) -> None:
+    """
+    Write store.json; the caller holds the lock.
+
+    Args:
+        settings: Where the store is.
+        document: The whole new document.
+        based_on: The bytes that it was made from, as `read_store` returned them.
+    Raises:
+        StateLocked: the file has changed since.
+        StateWriteFailed: it cannot be written.
+    """
+    data = documents.format_object(document)
+    atomic.replace_file(settings.store_file, data, based_on, settings.lock_file)
 
 
 def _strings(value: Any) -> tuple[str, ...]:
@@ -168,7 +199,16 @@ def _strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         message = f"{SERVE_ARGS} is not a list of strings"
         raise documents.Malformed(message)
+    _check_texts(SERVE_ARGS, value)
     return tuple(value)
+
+
+def _check_texts(name: str, texts: list[str]) -> None:
+    """Refuse what no program can be started with: NUL, and half a surrogate pair."""
+    for text in texts:
+        if "\0" in text or any("\ud800" <= item <= "\udfff" for item in text):
+            message = f"{name} holds a character that no program can be given"
+            raise documents.Malformed(message)
 
 
 def _variables(value: Any) -> tuple[EnvironmentVariable, ...]:
@@ -184,6 +224,7 @@ def _variables(value: Any) -> tuple[EnvironmentVariable, ...]:
         name, text = item.get("name"), item.get("value")
         if not isinstance(name, str) or not isinstance(text, str):
             raise documents.Malformed(message)
+        _check_texts(SERVE_ENV, [name, text])
         variables.append(EnvironmentVariable(name, text))
     return tuple(variables)
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.settings_factory import make_settings
 from vllm_pkg.errors import StateCorrupt, StateUnreadable
-from vllm_pkg.state import credentials
+from vllm_pkg.state import credentials, documents
 
 KEY = re.compile(r"[A-Za-z0-9]{22}")
 
@@ -148,3 +148,27 @@ def test_unusable_key_of_an_old_store_is_not_taken(settings):
     settings.store_file.write_text('{"apiKey": ["x"]}')
 
     assert KEY.fullmatch(credentials.ensure_key(settings))
+
+
+def test_a_mode_that_cannot_be_asked_is_told(settings, monkeypatch):
+    """A file that vanishes while its mode is looked at is a state error."""
+    credentials.ensure_key(settings)
+    real = documents.read_document
+
+    def read_and_remove(path):
+        document = real(path)
+        path.unlink()
+        return document
+
+    monkeypatch.setattr(documents, "read_document", read_and_remove)
+    with pytest.raises(StateUnreadable, match="No such file"):
+        credentials.ensure_key(settings)
+
+
+def test_a_key_is_written_over_another_and_over_none(settings):
+    """A new key takes the old one's place, and there need not be one."""
+    settings.main.mkdir(exist_ok=True)
+    credentials.write_key(settings, "first")
+    credentials.write_key(settings, "second")
+
+    assert credentials.load_key(settings) == "second"

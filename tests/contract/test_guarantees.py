@@ -1,0 +1,139 @@
+"""The page of guarantees is made from runs without failures, and from nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.guarantees.page import Refused, main, make_page
+from support.guarantees.runs import Row, Run, read_run, write_run
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROW = Row("T01", "Nothing is | lost", "tests/a.py::test_b", 1234, 0, "kills", "found")
+RUN = Run("quick", "2026-01-02", "abc123", "2 cores", (), ("tests/c.py::d",), (ROW,))
+BUG = {"bug": "It broke.", "found_by": "T01", "since": "abc", "command": "pytest x"}
+RECORD = {"bugs": [BUG], "not_covered": ["Fire."]}
+
+
+def test_a_row_says_everything():
+    """A row holds case, promise, figures, control, test, date and commit."""
+    page = make_page([RUN], RECORD)
+
+    assert (
+        "| T01 | Nothing is \\| lost | 1,234 kills | 0 | found | "
+        "`test_b` in `tests/a.py` | 2026-01-02 | abc123 |\n"
+    ) in page
+    assert "2026-01-02, commit abc123, 2 cores. Command: `make guarantees`." in page
+    assert "Skipped in this run, so not shown: `tests/c.py` (1)." in page
+    assert "| It broke. | T01 | abc | `pytest x` |" in page
+    assert page.endswith("## Not covered\n\n- Fire.\n")
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (replace(RUN, failures=("tests/a.py::test_b",)), "has failures: tests/a.py"),
+        (replace(RUN, rows=(replace(ROW, violations=1),)), "has violations: T01"),
+        (replace(RUN, rows=(replace(ROW, tried=0),)), "tried nothing for: T01"),
+        (replace(RUN, rows=()), "recorded nothing"),
+    ],
+)
+def test_a_bad_run_makes_no_page(run, why):
+    """A failure, a violation or an empty row keeps the whole page from being made."""
+    with pytest.raises(Refused, match=why):
+        make_page([RUN, run], RECORD)
+
+
+def test_no_run_makes_no_page():
+    """Without a run there is nothing to show."""
+    with pytest.raises(Refused, match="no run"):
+        make_page([], RECORD)
+
+
+def test_a_refused_page_leaves_the_old_one(tmp_path, capsys):
+    """The command ends with 1 and one line, and writes nothing."""
+    (tmp_path / "track-record.yaml").write_text(yaml.safe_dump(RECORD))
+    write_run(tmp_path / "guarantees" / "quick.json", RUN)
+    assert main([str(tmp_path)]) == 0
+    page = (tmp_path / "guarantees.md").read_text()
+
+    failed = replace(RUN, failures=("tests/a.py::test_b",))
+    write_run(tmp_path / "guarantees" / "quick.json", failed)
+    assert main([str(tmp_path)]) == 1
+
+    assert (tmp_path / "guarantees.md").read_text() == page
+    assert capsys.readouterr().err == (
+        "error: no page was made: the quick run has failures: tests/a.py::test_b\n"
+    )
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path):
+    """A run survives its file."""
+    write_run(tmp_path / "a" / "run.json", RUN)
+
+    assert read_run(tmp_path / "a" / "run.json") == RUN
+
+
+def test_the_published_page_is_what_its_runs_say(tmp_path, capsys):
+    """The page in docs is made from the files beside it, and a changed one is found."""
+    assert main([str(DOCS), "--check"]) == 0, "run: make guarantees"
+
+    for name in ("guarantees", "guarantees.md", "track-record.yaml"):
+        copy = shutil.copytree if (DOCS / name).is_dir() else shutil.copy
+        copy(DOCS / name, tmp_path / name)
+    with (tmp_path / "guarantees.md").open("a") as page:
+        page.write("One more promise.\n")
+    assert main([str(tmp_path), "--check"]) == 1
+    assert "is not what its runs say" in capsys.readouterr().err
+
+
+INNER = """
+import pytest
+
+def test_one(guarantee):
+    guarantee("T99", "A promise", tried=3, violations=0, unit="tries", control="yes")
+
+def test_two(guarantee):
+    guarantee("T98", "Another", tried=1, violations=1, unit="tries")
+    assert False
+
+def test_three(guarantee):
+    pytest.skip("no tool")
+
+def test_four():
+    assert False
+"""
+
+
+def test_the_recorder_writes_what_tests_say(tmp_path):
+    """Only recording tests run; rows, failures and skips stand in the file."""
+    (tmp_path / "test_inner.py").write_text(INNER)
+    plugin = "from support.guarantees.plugin import *\n"
+    (tmp_path / "conftest.py").write_text(plugin)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-c", DOCS.parent / "pyproject.toml", "--rootdir", DOCS.parent),
+            *(tmp_path, "--guarantees", tmp_path / "run.json"),
+        ],
+        cwd=DOCS.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 1 passed, 1 skipped, 1 deselected" in done.stdout, done.stdout
+
+    document = json.loads((tmp_path / "run.json").read_text())
+    names = [row["id"] for row in document["rows"]]
+    assert names == ["T98", "T99"]
+    assert document["rows"][1]["control"] == "yes"
+    assert [name.rpartition("::")[2] for name in document["failures"]] == ["test_two"]
+    assert [name.rpartition("::")[2] for name in document["skipped"]] == ["test_three"]
+    assert document["form"] == "quick"

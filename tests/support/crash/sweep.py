@@ -1,0 +1,280 @@
+"""
+The sweep: every scenario, hit at every system call; run as a program by `run_sweep`.
+
+``python -m support.crash.sweep`` reads what to do as JSON from its standard input and
+prints what it found as JSON. It is a program of its own because it forks, and because
+mutants replace parts of the state library in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from support.crash import injection, mutants
+from support.crash.scenarios import (
+    Scenario,
+    has_key,
+    leftovers,
+    make_deterministic,
+    make_scenarios,
+    migrate,
+    run_in_peace,
+    state_files,
+    wide_modes,
+)
+from support.settings_factory import make_settings
+from vllm_pkg.errors import StateError
+from vllm_pkg.state import atomic
+from vllm_pkg.state.credentials import load_key
+from vllm_pkg.state.store import load_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vllm_pkg.settings import Settings
+
+WHEN_MAX: Final = 2000
+# Kills and failed calls are the same on every file system; here fsync costs nothing.
+MEMORY: Final = Path("/dev/shm")  # noqa: S108
+LOCK_TIMEOUT_S: Final = 0.1
+_DONE: Final = "done"
+_OK: Final = "ok"
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    What to sweep.
+
+    Args:
+        what: What is injected, each by its own sweep; `injection.run_injected`.
+        rounds: How often the scenarios repeat what can be repeated.
+        calls: System calls that are counted.
+        scenarios: Names of the scenarios; empty means all.
+        mutant: Which wrong writer takes the real one's place; empty means none.
+        every: Which share of the points is tried: 1 means all, 3 each third.
+    """
+
+    what: tuple[str, ...] = ("signal=SIGKILL",)
+    rounds: int = 1
+    calls: tuple[str, ...] = injection.CHANGING
+    scenarios: tuple[str, ...] = ()
+    mutant: str = ""
+    every: int = 1
+
+
+@dataclass
+class Findings:
+    """
+    What a sweep found.
+
+    Args:
+        points: How many processes something was injected into.
+        torn: A file was neither what it was before nor what it was to become.
+        lost: What had been acknowledged was gone.
+        modes: Others could read a file.
+        errors: Something else than a StateError was raised, or a leftover stayed.
+    """
+
+    points: int = 0
+    torn: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[str]:
+        """All that was found."""
+        return [*self.torn, *self.lost, *self.modes, *self.errors]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scenario at one point: where it ran, and what it wrote of itself."""
+
+    scenario: Scenario
+    settings: Settings
+    expected: tuple[dict[str, bytes], ...]
+    reader: int
+    writer: int
+    wide: tuple[str, ...]
+
+
+def run_sweep(order: Order) -> Findings:
+    """Run a sweep in a program of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "support.crash.sweep"],
+        input=json.dumps(asdict(order)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    return Findings(**json.loads(done.stdout))
+
+
+def sweep(order: Order) -> Findings:
+    """Hit each scenario at each of its calls."""
+    scenarios = [
+        item
+        for item in make_scenarios(order.rounds)
+        if not order.scenarios or item.name in order.scenarios
+    ]
+    findings = Findings()
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        expected = {item.name: _expect(item, Path(folder)) for item in scenarios}
+        # An injected close leaves the lock open, which a real failing one does not.
+        atomic.locked.__wrapped__.__defaults__ = (LOCK_TIMEOUT_S,)  # type: ignore[attr-defined]
+        if order.mutant:
+            mutants.apply(order.mutant)
+        # strace counts each kind of call on its own.
+        kinds = [(call, what) for call in order.calls for what in order.what]
+        for number, (call, what) in enumerate(kinds):
+            todo = list(scenarios)
+            for when in range(1 + number % order.every, WHEN_MAX, order.every):
+                todo = _round(todo, expected, f"{call}:{what}", when, findings)
+                if not todo:
+                    break
+    return findings
+
+
+def _memory() -> Path | None:
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
+
+
+def _expect(scenario: Scenario, folder: Path) -> tuple[dict[str, bytes], ...]:
+    settings = make_settings(folder / "expected" / scenario.name)
+    make_deterministic(1)
+    scenario.prepare(settings)
+    make_deterministic(2)
+    return tuple(run_in_peace(scenario, settings))
+
+
+def _round(
+    scenarios: Sequence[Scenario],
+    expected: dict[str, tuple[dict[str, bytes], ...]],
+    what: str,
+    when: int,
+    findings: Findings,
+) -> list[Scenario]:
+    """Hit each scenario once; return those that have further points."""
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        trials = []
+        for scenario in scenarios:
+            settings = make_settings(Path(folder) / scenario.name)
+            make_deterministic(1)
+            scenario.prepare(settings)
+            wide = tuple(wide_modes(settings))
+            states = expected[scenario.name]
+            trials.append(Trial(scenario, settings, states, *os.pipe(), wide))
+        programs: list[Callable[[], None]] = [partial(_child, item) for item in trials]
+        make_deterministic(2)
+        hits = injection.run_injected(programs, what, when)
+        for trial, is_hit in zip(trials, hits, strict=True):
+            os.close(trial.writer)
+            with os.fdopen(trial.reader) as stream:
+                lines = stream.read().splitlines()
+            findings.points += is_hit
+            place = f"{trial.scenario.name}, {what} at {when}"
+            _check(trial, lines, place, findings)
+            _check_next_start(trial.settings, place, findings)
+        return [item.scenario for item, hit in zip(trials, hits, strict=True) if hit]
+
+
+def _child(trial: Trial) -> None:
+    for step in trial.scenario.steps:
+        try:
+            step(trial.settings)
+        except StateError as error:
+            outcome = f"refused {type(error).__name__}"
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is reported
+            outcome = f"raised {error!r}"
+        else:
+            outcome = _OK
+        _say(trial.writer, outcome)
+        if outcome != _OK:
+            break
+    _say(trial.writer, _DONE)
+
+
+def _say(writer: int, text: str) -> None:
+    # The pipe is the test's: an error injected here is tried again.
+    while True:
+        try:
+            os.write(writer, f"{text}\n".encode())
+        except OSError:
+            continue
+        return
+
+
+def _check(trial: Trial, lines: Sequence[str], place: str, findings: Findings) -> None:
+    acknowledged = lines.count(_OK)
+    findings.errors += [f"{place}: {line}" for line in lines if "raised" in line]
+    present = state_files(trial.settings)
+    legal = trial.expected[acknowledged : acknowledged + 2]
+    is_whole = _DONE in lines and all(line in {_OK, _DONE} for line in lines)
+    if is_whole:
+        legal = legal[:1]
+    for name in {name for state in (*trial.expected, present) for name in state}:
+        found = present.get(name)
+        if found in [state.get(name) for state in legal]:
+            continue
+        if found == b"" and ".corrupt-" in name:
+            continue  # a name that is taken, for a file that is still in its place
+        known = [state.get(name) for state in trial.expected[: acknowledged + 2]]
+        kind = findings.lost if found in known else findings.torn
+        kind.append(f"{place}: {name} is {found!r} after {lines}")
+    if all(has_key(state) for state in legal) and not has_key(present):
+        findings.lost.append(f"{place}: no file has the key")
+    wide = set(wide_modes(trial.settings)) - set(trial.wide)
+    findings.modes += [f"{place}: {name}" for name in sorted(wide)]
+
+
+def _check_next_start(settings: Settings, place: str, findings: Findings) -> None:
+    """Start again: no error, nothing left over, and the key that was in force."""
+    keys = _keys(settings)
+    try:
+        migrate(settings)
+        load_store(settings)
+        key = load_key(settings)
+    except StateError as error:
+        if ".corrupt-" not in error.message:
+            findings.errors.append(f"{place}: the next start: {error!r}")
+        return
+    if keys and key not in keys:
+        findings.lost.append(f"{place}: the key is {key!r}, and was {keys}")
+    findings.errors += [f"{place}: {name} stayed" for name in leftovers(settings)]
+
+
+def _keys(settings: Settings) -> list[str]:
+    """Return the key in force: the one of credentials.json, else the old store's."""
+    for path in (settings.credentials_file, settings.store_file):
+        text = path.read_text() if path.exists() else ""
+        try:
+            key = json.loads(text or "{}").get("apiKey")
+        except ValueError:
+            continue
+        if key:
+            return [key]
+    return []
+
+
+def main() -> None:
+    """Do what standard input says, and print what was found."""
+    document = json.load(sys.stdin)
+    lists = ("what", "calls", "scenarios")
+    order = Order(**document | {name: tuple(document[name]) for name in lists})
+    print(json.dumps(asdict(sweep(order))))
+
+
+if __name__ == "__main__":
+    main()

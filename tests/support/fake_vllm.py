@@ -1,0 +1,108 @@
+"""
+A fake of the program ``vllm``, in a copy of this Python environment.
+
+It is a fake because a real engine takes a minute to start, cannot be made to end with a
+given exit code, and does not tell what it was started with. The daemon looks for
+``vllm`` beside its own Python, so the fake stands in a folder with a second name for
+the same interpreter and the same packages; everything but the engine is the real one.
+
+Each start appends one line of JSON to a file. The fake then ends with the next of the
+exit codes that the test has set, or answers ``GET /health`` with 200 until it is ended.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PROGRAM = """\
+#!{python} -IS
+import http.server, json, os, signal, socketserver, sys
+
+with open("/proc/self/cmdline") as stream:
+    argv = stream.read().split("\\0")[:-1]
+blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+start = dict(pid=os.getpid(), argv=argv, env=dict(os.environ), blocked=blocked)
+with open({starts!r}, "a") as stream:
+    stream.write(json.dumps(start) + "\\n")
+with open({exits!r}) as stream:
+    codes = stream.read().split()
+if codes:
+    with open({exits!r}, "w") as stream:
+        stream.write(" ".join(codes[1:]))
+    print("FakeError: told to end with " + codes[0], flush=True)
+    sys.exit(int(codes[0]))
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *arguments):
+        pass
+
+class Server(socketserver.TCPServer):
+    allow_reuse_address = True
+
+host, port = (argv[argv.index(name) + 1] for name in ("--host", "--port"))
+Server((host, int(port)), Handler).serve_forever()
+"""
+
+
+@dataclass(frozen=True)
+class FakeVllm:
+    """
+    A Python environment with the fake engine.
+
+    Args:
+        folder: Where it stands.
+    """
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        """The interpreter beside which the fake engine is."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """How the program under test is called in it."""
+        return (str(self.python), "-m", "vllm_pkg")
+
+    @property
+    def vllm(self) -> Path:
+        """The fake program itself."""
+        return self.folder / "bin" / "vllm"
+
+    def set_exits(self, *codes: int) -> None:
+        """Let the next starts end with these exit codes, one each."""
+        text = " ".join(str(code) for code in codes)
+        (self.folder / "exits").write_text(text)
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Return what each start so far was given."""
+        text = (self.folder / "starts").read_text()
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def make_fake_vllm(folder: Path) -> FakeVllm:
+    """Write the environment into *folder*, which does not exist yet."""
+    fake = FakeVllm(folder)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "lib").symlink_to(Path(sys.prefix) / "lib")
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", folder)
+    fake.python.symlink_to(Path(sys.executable).resolve())
+    text = _PROGRAM.format(
+        python=sys.executable,
+        starts=str(folder / "starts"),
+        exits=str(folder / "exits"),
+    )
+    fake.vllm.write_text(text)
+    fake.vllm.chmod(0o755)
+    (folder / "starts").write_text("")
+    fake.set_exits()
+    return fake

@@ -1,0 +1,144 @@
+"""
+The recorder: tests say what they tried, and a run of them becomes a file.
+
+A test asks for the fixture ``guarantee`` and calls it with its figures, before it
+asserts them. ``pytest --guarantees FILE`` runs only such tests and writes the file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import pytest
+
+from support.guarantees.runs import (
+    Row,
+    Run,
+    current_commit,
+    describe_machine,
+    today,
+    write_run,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TORTURE: Final = "VLLM_PKG_TORTURE"
+FIXTURE: Final = "guarantee"
+_OPTION: Final = "--guarantees"
+
+
+@dataclass
+class Recorder:
+    """What the tests of one session recorded."""
+
+    rows: list[Row] = field(default_factory=list)
+    failures: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+
+
+class Guarantee(Protocol):
+    """How a test records its figures."""
+
+    def __call__(
+        self,
+        id: str,  # noqa: A002  # the name of the column
+        promise: str,
+        *,
+        tried: int,
+        violations: int,
+        unit: str,
+        control: str = "",
+    ) -> None:
+        """Record one row; see `Row` for the fields."""
+
+
+_KEY: Final = pytest.StashKey[Recorder]()
+# pytest_runtest_logreport is told of no session.
+_SESSIONS: list[Recorder] = []
+
+
+def is_long() -> bool:
+    """Whether the long form of the tests was asked for."""
+    return bool(os.environ.get(TORTURE))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that selects recording tests and names the file."""
+    parser.addoption(
+        _OPTION,
+        metavar="FILE",
+        help="run only the tests that record guarantees, and write them to FILE",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start with an empty record."""
+    recorder = Recorder()
+    config.stash[_KEY] = recorder
+    _SESSIONS[:] = [recorder]
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the tests that record nothing, when a file was asked for."""
+    if not config.getoption(_OPTION):
+        return
+    recording = [item for item in items if FIXTURE in _fixtures(item)]
+    kept = set(recording)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = recording
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what failed or was skipped."""
+    if report.failed:
+        _SESSIONS[0].failures.add(report.nodeid)
+    if report.skipped:
+        _SESSIONS[0].skipped.add(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the file that was asked for."""
+    path = session.config.getoption(_OPTION)
+    if not path:
+        return
+    recorder = session.config.stash[_KEY]
+    run = Run(
+        form="long" if is_long() else "quick",
+        date=today(),
+        commit=current_commit(session.config.rootpath),
+        machine=describe_machine(),
+        failures=tuple(sorted(recorder.failures)),
+        skipped=tuple(sorted(recorder.skipped)),
+        rows=tuple(sorted(recorder.rows, key=lambda row: (row.id, row.test))),
+    )
+    write_run(Path(path), run)
+
+
+@pytest.fixture(name=FIXTURE)
+def guarantee_fixture(request: pytest.FixtureRequest) -> Guarantee:
+    """Return the function by which a test records its figures."""
+    recorder = request.config.stash[_KEY]
+
+    def record(
+        id: str,  # noqa: A002
+        promise: str,
+        *,
+        tried: int,
+        violations: int,
+        unit: str,
+        control: str = "",
+    ) -> None:
+        node = request.node.nodeid
+        recorder.rows.append(Row(id, promise, node, tried, violations, unit, control))
+
+    return record
+
+
+def _fixtures(item: pytest.Item) -> Iterable[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
