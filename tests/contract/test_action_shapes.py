@@ -199,6 +199,49 @@ def test_the_metadata_are_startos_shape():
             "group": None,
             "hasInput": True,
         },
+        {
+            "id": "rotate-api-key",
+            "name": "Rotate API Key",
+            "description": "Make a new primary API key",
+            "warning": (
+                "Clients and dependent services that use the old key are refused as "
+                "soon as it is no longer kept valid."
+            ),
+            "visibility": "enabled",
+            "allowedStatuses": "any",
+            "group": "Keys",
+            "hasInput": True,
+        },
+        {
+            "id": "add-api-key",
+            "name": "Add API Key",
+            "description": "Make a named key that can be revoked alone",
+            "warning": None,
+            "visibility": "enabled",
+            "allowedStatuses": "any",
+            "group": "Keys",
+            "hasInput": True,
+        },
+        {
+            "id": "list-api-keys",
+            "name": "List API Keys",
+            "description": "Show which keys there are and how they are used",
+            "warning": None,
+            "visibility": "enabled",
+            "allowedStatuses": "any",
+            "group": "Keys",
+            "hasInput": False,
+        },
+        {
+            "id": "revoke-api-key",
+            "name": "Revoke API Key",
+            "description": "Refuse a named key from now on",
+            "warning": "Clients that use the key are refused at once.",
+            "visibility": "enabled",
+            "allowedStatuses": "any",
+            "group": "Keys",
+            "hasInput": True,
+        },
     ]
 
 

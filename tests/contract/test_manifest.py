@@ -54,10 +54,15 @@ def test_actions_and_tasks():
         ("get-api-credentials", "Get API Key"),
         ("set-model", "Set Model"),
         ("delete-model-cache", "Delete Model Cache"),
+        ("rotate-api-key", "Rotate API Key"),
+        ("add-api-key", "Add API Key"),
+        ("list-api-keys", "List API Keys"),
+        ("revoke-api-key", "Revoke API Key"),
     ]
     assert {item.allowed_statuses for item in manifest.actions} == {"any"}
     assert {item.visibility for item in manifest.actions} == {"enabled"}
-    assert {item.group for item in manifest.actions} == {None}
+    groups = [item.group for item in manifest.actions]
+    assert groups == [None, None, None, "Keys", "Keys", "Keys", "Keys"]
     warning = manifest.action("delete-model-cache").warning
     assert warning is not None
     assert "deleted permanently" in warning

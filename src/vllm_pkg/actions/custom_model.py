@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.actions import forms
 from vllm_pkg.actions.validation import invalid_input
-from vllm_pkg.engine.arguments import (
-    refuse_reserved,
-    reserved_environment_problem,
-    split_arguments,
-)
-from vllm_pkg.engine.command import model_argument
+from vllm_pkg.engine.acceptor import accept_arguments
+from vllm_pkg.engine.arguments import split_arguments
+from vllm_pkg.engine.options import load_options
+from vllm_pkg.engine.reserved import reserved_environment_problem
 from vllm_pkg.errors import FieldProblem, InvalidArgument
 from vllm_pkg.state.store import EnvironmentVariable
 
@@ -74,7 +72,8 @@ def parse_custom(
         value: With ``args`` and ``env``; valid against the form.
         is_model_folder: Whether an absolute path is a folder with a model.
     Returns:
-        The arguments after ``vllm serve``, and the engine's environment variables.
+        The arguments after ``vllm serve``, the model first, and the engine's
+        environment variables.
     Raises:
         InvalidArgument: something cannot be served; ``fields`` has every problem.
     """
@@ -84,12 +83,13 @@ def parse_custom(
     problems = _environment_problems(env)
     arguments: tuple[str, ...] = ()
     try:
-        arguments = split_arguments(value["args"], ARGS_PATH)
-        refuse_reserved(arguments, ARGS_PATH)
+        typed = split_arguments(value["args"], ARGS_PATH)
+        accepted = accept_arguments(typed, load_options(), ARGS_PATH)
+        arguments = accepted.arguments
     except InvalidArgument as error:
         problems = [*error.fields, *problems]
     else:
-        problem = _model_problem(arguments, is_model_folder)
+        problem = _folder_problem(accepted.model, is_model_folder)
         if problem:
             problems = [FieldProblem(ARGS_PATH, problem), *problems]
     if problems:
@@ -120,14 +120,7 @@ def _environment_problems(env: tuple[EnvironmentVariable, ...]) -> list[FieldPro
     return problems
 
 
-def _model_problem(
-    arguments: tuple[str, ...], is_model_folder: Callable[[str], bool]
-) -> str | None:
-    model = model_argument(arguments)
-    if not model or model.startswith("-"):
-        return "names no model; begin with it, as org/name or as a folder"
-    if not arguments[0].startswith("-") and arguments[0] != model:
-        return f"names two models, {arguments[0]} and {model}; name one"
+def _folder_problem(model: str, is_model_folder: Callable[[str], bool]) -> str | None:
     if not is_folder_name(model):
         return None
     if not model.startswith("/"):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.actions.add_api_key import AddApiKey
 from vllm_pkg.actions.delete_model_cache import DeleteModelCache
 from vllm_pkg.actions.get_api_credentials import GetApiCredentials
+from vllm_pkg.actions.list_api_keys import ListApiKeys
+from vllm_pkg.actions.revoke_api_key import RevokeApiKey
+from vllm_pkg.actions.rotate_api_key import RotateApiKey
 from vllm_pkg.actions.set_model import SetModel
 from vllm_pkg.actions.validation import validate_input
 from vllm_pkg.errors import InvalidArgument, NotAllowedInState, UnknownAction
@@ -25,6 +29,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
     GetApiCredentials(),
     SetModel(),
     DeleteModelCache(),
+    RotateApiKey(),
+    AddApiKey(),
+    ListApiKeys(),
+    RevokeApiKey(),
 )
 _STATES: Final = {"only-running": True, "only-stopped": False}
 
@@ -73,7 +81,15 @@ def run_action(context: ActionContext, action_id: str, value: Any) -> ActionOutc
                 f"{action_id} needs an input",
                 hint=f"see its form: vllm-pkg action input {action_id}",
             )
-        return action.run(context, validate_input(action.input(context).spec, value))
+        try:
+            checked = validate_input(action.input(context).spec, value)
+            return action.run(context, checked)
+        except InvalidArgument as error:
+            if not error.fields:
+                raise
+            hint = f"correct it; the form: vllm-pkg action input {action_id}"
+            message, fields = error.message, error.fields
+            raise InvalidArgument(message, hint=hint, fields=fields) from error
     if value:
         raise InvalidArgument(f"{action_id} takes no input", hint="leave it out")
     return action.run(context, {})

@@ -56,8 +56,7 @@ def invalid_input(problems: tuple[FieldProblem, ...]) -> InvalidArgument:
     ]
     if len(problems) > SHOWN_PROBLEMS_MAX:
         texts.append(f"and {len(problems) - SHOWN_PROBLEMS_MAX} more")
-    hint = "correct it; the form is shown by: vllm-pkg action input ID"
-    return InvalidArgument("; ".join(texts), hint=hint, fields=problems)
+    return InvalidArgument("; ".join(texts), hint="correct the input", fields=problems)
 
 
 class _Checker:

@@ -7,11 +7,14 @@ two equal options.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.engine import guard
 from vllm_pkg.engine.processes import MARKER, instance_id
-from vllm_pkg.settings import Profile
+from vllm_pkg.engine.reserved import is_kept_from_engine
+from vllm_pkg.settings import Profile, environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +33,8 @@ _CACHE_SIZE_OPTIONS: Final = frozenset(
         "--device-memory-utilization",
     }
 )
+PYTHON_PATH_ENV: Final = "PYTHONPATH"
+_ALLOWED_ORIGINS: Final = "--allowed-origins"
 _SECRET_ENV_WORDS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
@@ -63,8 +68,13 @@ class EngineCommand:
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment: the inherited one with ours over it."""
-        base = {k: v for k, v in inherited.items() if k != API_KEY_ENV}
-        return base | dict(self.env)
+        base = {k: v for k, v in inherited.items() if not is_kept_from_engine(k)}
+        whole = base | dict(self.env)
+        ours, theirs = dict(self.env).get(PYTHON_PATH_ENV), base.get(PYTHON_PATH_ENV)
+        if ours and theirs:
+            # Ours first: the guard must be the one of this package.
+            whole[PYTHON_PATH_ENV] = os.pathsep.join((ours, theirs))
+        return whole
 
     def _hide(self, text: str) -> str:
         return text.replace(self.key, HIDDEN)
@@ -78,6 +88,7 @@ def build_command(
     engine_version: str,
     is_local_model: bool,
     cpu_memory_gib: float | None = None,
+    has_own_python: bool = False,
 ) -> EngineCommand:
     """
     Build the engine's command.
@@ -89,6 +100,8 @@ def build_command(
         engine_version: vLLM's version; compile caches are kept apart by it.
         is_local_model: Whether the model is a folder, so that no hub is needed.
         cpu_memory_gib: Memory of a machine without a usable GPU, in GiB; else None.
+        has_own_python: Whether the engine runs in an environment that this package is
+            not installed in, so that its Python has to be told where the guard is.
     Returns:
         The command to execute.
     """
@@ -96,10 +109,13 @@ def build_command(
     env = {item.name: item.value for item in store.serve_env}
     if cpu_memory_gib is not None and not _says_cache_size(store):
         # By default vLLM takes 92 % of the memory for it, and does not start at all
-        # when less is free (0.32.0, v1/worker/cpu_worker.py).
+        # when less is free (0.32, v1/worker/cpu_worker.py).
         size_gib = max(1, int(cpu_memory_gib * CPU_CACHE_SHARE))
         env[CPU_CACHE_ENV] = str(size_gib)
     env |= _fixed_environment(settings, engine_version)
+    env |= _guard_environment(settings, store, key)
+    if has_own_python:
+        env[PYTHON_PATH_ENV] = str(settings.engine_path_dir)
     if is_local_model:
         env["HF_HUB_OFFLINE"] = "1"
     if settings.profile is not Profile.STARTOS:
@@ -146,6 +162,7 @@ def _fixed_arguments(settings: Settings, key: str) -> list[str]:
         *("--host", settings.host),
         *("--port", str(settings.port)),
         *("--download-dir", str(settings.models_dir)),
+        *("--middleware", guard.GUARD),
     ]
     if settings.profile is Profile.STARTOS:
         # Elsewhere other users could read the key in the list of processes.
@@ -174,6 +191,30 @@ def _fixed_environment(settings: Settings, engine_version: str) -> dict[str, str
         # the marker; setproctitle's documented switch keeps the environment whole.
         "SPT_NOENV": "1",
     }
+
+
+def _guard_environment(settings: Settings, store: Store, key: str) -> dict[str, str]:
+    return {
+        # What it presents to vLLM after it has accepted a client's own key.
+        guard.ENGINE_KEY_ENV: key,
+        guard.CORS_ENV: "1" if _has_allowed_origins(store.serve_args) else "",
+        # Pinned: it must read the key files of this instance and no others.
+        environment_name("profile"): str(settings.profile),
+        environment_name("main"): str(settings.main),
+        environment_name("public"): str(settings.public),
+    }
+
+
+def _has_allowed_origins(serve_args: tuple[str, ...]) -> bool:
+    has_origins = False
+    for position, argument in enumerate(serve_args):
+        name, _, value = argument.partition("=")
+        if name.replace("_", "-") == _ALLOWED_ORIGINS:
+            if name == argument:
+                value = next(iter(serve_args[position + 1 : position + 2]), "")
+            # vLLM takes the last; its default is the empty list.
+            has_origins = value.replace(" ", "") not in {"", "[]"}
+    return has_origins
 
 
 def _is_secret_name(name: str) -> bool:

@@ -14,15 +14,17 @@ import shutil
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from vllm_pkg.clock import BootClock
-from vllm_pkg.engine import processes
+from vllm_pkg.engine import engine_path, gpu_memory, processes
+from vllm_pkg.engine.acceptor import accept_stored
 from vllm_pkg.engine.command import build_command, model_argument, served_name
 from vllm_pkg.engine.exit_report import START_MARK
+from vllm_pkg.engine.options import load_options
 from vllm_pkg.errors import (
     EngineNotInstalled,
     ModelFolderMissing,
@@ -36,7 +38,7 @@ from vllm_pkg.hardware.facts import Tier
 from vllm_pkg.models.local import ensure_local_model, local_model_of
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.settings import Profile, Variant
-from vllm_pkg.state import atomic, credentials, records
+from vllm_pkg.state import atomic, credentials, permissions, records
 from vllm_pkg.state.store import Store, load_store
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def prepare_state(settings: Settings) -> str:
     Returns:
         The API key.
     Raises:
-        StateError: a file is damaged, or cannot be read or written.
+        StateError: a file is damaged, or cannot be read or written, or other users can
+            read a secret and that cannot be changed.
     """
     for folder in (settings.main, settings.models_dir, settings.run_dir):
         atomic.make_folder(folder)
@@ -86,6 +89,7 @@ def prepare_state(settings: Settings) -> str:
         for folder in (settings.main, settings.public, settings.run_dir):
             atomic.sweep_temporary_files(folder)
     key = credentials.ensure_key(settings)
+    permissions.tighten_modes(settings)
     credentials.drop_key_from_store(settings)
     return key
 
@@ -96,12 +100,17 @@ def plan_start(settings: Settings) -> Plan:
 
     Raises:
         StateError: a file is damaged, or cannot be read or written.
-        PackageDataInvalid: manifest.yaml is damaged.
+        EngineStartFailed: a stored argument or variable is reserved, or unknown.
+        PackageDataInvalid: a data file of the package is damaged.
     """
     key = prepare_state(settings)
     store = load_store(settings)
     if not store.is_model_selected:
         return Plan(store, None)
+    # Set Model checks them too; another version, or a person, may have written them.
+    variables = [item.name for item in store.serve_env]
+    accepted = accept_stored(store.serve_args, variables, load_options())
+    store = replace(store, serve_args=accepted.arguments)
     command = build_command(
         settings,
         store,
@@ -109,6 +118,7 @@ def plan_start(settings: Settings) -> Plan:
         engine_version=load_manifest().engine_version,
         is_local_model=_is_folder(model_argument(store.serve_args)),
         cpu_memory_gib=_cpu_memory_gib(settings),
+        has_own_python=_has_own_python(),
     )
     return Plan(store, command)
 
@@ -118,7 +128,7 @@ def run_daemon(settings: Settings) -> int:
     Idle until a signal, or become the engine.
 
     Returns:
-        The exit code after idling: 0.
+        The exit code after a signal while it idled or prepared: 0.
     Raises:
         ServiceError: the engine cannot be started; the class says of what kind.
     """
@@ -131,13 +141,15 @@ def run_daemon(settings: Settings) -> int:
     print(f"{START_MARK} {_utc_now()} ===", flush=True)  # noqa: T201
     try:
         plan = _prepare(settings)
-        if plan.command is not None:
+        if plan.command is not None and not signal.sigpending() & ending:
+            # The engine inherits the mask, and handles these signals itself.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
             _serve(settings, plan.store, plan.command, started_s)
     except ServiceError as error:
         _record_failure(settings, error, clock)
         raise
-    print("No model selected; waiting.", flush=True)  # noqa: T201
+    if plan.command is None:
+        print("No model selected; waiting.", flush=True)  # noqa: T201
     signal.sigwait(ending)
     return 0
 
@@ -146,9 +158,12 @@ def _prepare(settings: Settings) -> Plan:
     plan = plan_start(settings)
     # A record of an earlier start would make this one look like a crash.
     atomic.remove_file(settings.start_file)
-    processes.end_engine_processes(
-        processes.instance_id(settings.main), LEFTOVER_GRACE_S
-    )
+    instance = processes.instance_id(settings.main)
+    leftovers = {process.pid for process in processes.find_engine_processes(instance)}
+    processes.end_engine_processes(instance, LEFTOVER_GRACE_S)
+    if plan.command is not None:
+        for line in gpu_memory.wait_for_memory(settings, leftovers, BootClock()):
+            print(line, flush=True)  # noqa: T201  # the report of a failure reads it
     return plan
 
 
@@ -161,23 +176,22 @@ def check_port(host: str, port: int) -> None:
         SettingsInvalid: this machine has no such address, or it may not be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do: connections of a closed server must not count as in use.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As servers do: connections of a closed server must not count as in use.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             probe.listen(1)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUse(
-                    f"port {port} on {host} is in use by another program",
-                    hint="stop that program, or choose another port: --port",
-                ) from error
-            reason = os.strerror(error.errno or 0)
-            raise SettingsInvalid(
-                f"cannot listen on {host} port {port}: {reason}",
-                hint="choose another address or port: --host, --port",
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} on {host} is in use by another program",
+                hint="stop that program, or choose another port: --port",
             ) from error
+        raise SettingsInvalid(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="choose another address or port: --host, --port",
+        ) from error
 
 
 def engine_program() -> str:
@@ -216,6 +230,8 @@ def _serve(
     check_model(settings, store.serve_args)
     check_port(settings.host, settings.port)
     program = engine_program()
+    if not engine_path.is_own_program(program):
+        engine_path.link_package(settings)
     if _needs_ldconfig(settings):
         _refresh_linker_cache()
     record = records.StartRecord(
@@ -227,7 +243,15 @@ def _serve(
     )
     records.write_record(settings.start_file, record)
     sys.stdout.flush()
-    processes.replace_process(program, command.argv, command.environment(os.environ))
+    try:
+        processes.replace_process(
+            program, command.argv, command.environment(os.environ)
+        )
+    except OSError as error:
+        # Such as a moved environment: the script's first line names no Python then.
+        raise EngineNotInstalled(
+            f"{program} cannot be run: {error.strerror}"
+        ) from error
 
 
 def _record_failure(settings: Settings, error: ServiceError, clock: BootClock) -> None:
@@ -274,6 +298,14 @@ def _refresh_linker_cache() -> None:
 def _cpu_memory_gib(settings: Settings) -> float | None:
     hardware = detect_hardware(settings)
     return hardware.memory_gib if hardware.tier is Tier.CPU else None
+
+
+def _has_own_python() -> bool:
+    try:
+        return not engine_path.is_own_program(engine_program())
+    except EngineNotInstalled:
+        # `daemon --print` answers without an engine too; starting says what is wrong.
+        return False
 
 
 def _is_folder(model: str) -> bool:

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from vllm_pkg.engine.gpu_memory import HOLDER_MARK
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +32,9 @@ _CAUSE: Final = re.compile(
 _GENERIC: Final = re.compile(
     r"Engine core initialization failed|EngineCore failed to start|EngineDeadError"
     r"|WorkerProc initialization failed"
+)
+_NO_MEMORY: Final = re.compile(
+    r"(?i)out of ?memory|free memory on device|no available memory"
 )
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -68,7 +73,7 @@ def report_exit(exit_code: int, lines: Sequence[str]) -> ExitReport:
     is_final = exit_code in FINAL_EXIT_CODES
     return ExitReport(
         summary=f"{summary}: {cause}." if cause else f"{summary}.",
-        hint=_hint(exit_code, is_final=is_final),
+        hint=_holder_hint(cause, clean) or _hint(exit_code, is_final=is_final),
         is_final=is_final,
         log_tail=tuple(clean[-TAIL_LINES:]),
     )
@@ -86,6 +91,16 @@ def find_cause(lines: Sequence[str]) -> str | None:
             return text
         generic = generic or text
     return generic
+
+
+def _holder_hint(cause: str | None, lines: Sequence[str]) -> str | None:
+    """Return who held the GPU's memory when that was what was missing, or None."""
+    if cause is None or not _NO_MEMORY.search(cause):
+        return None
+    holders = "; ".join(line for line in lines if line.startswith(HOLDER_MARK))
+    return (
+        f"{holders}. End that program, or choose a smaller model." if holders else None
+    )
 
 
 def _status(exit_code: int) -> str:

@@ -20,7 +20,7 @@ from vllm_pkg.errors import EngineStopError
 from vllm_pkg.state.identity import ProcessIdentity, started_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import psutil
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 MARKER: Final = "VLLM_PKG_ENGINE"
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
+REPEAT_AFTER_S: Final = 3.0
 _KILL_WAIT_S: Final = 10.0
+_KILL_ROUNDS: Final = 5
+_POLL_S: Final = 0.1
 
 
 def instance_id(main: Path) -> str:
@@ -56,6 +59,7 @@ def run_command(
     *,
     log_file: Path | None = None,
     env: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
 ) -> int:
     """
     Run a program to its end.
@@ -64,21 +68,27 @@ def run_command(
         argv: Program and arguments; no shell is involved.
         log_file: Its output is appended there; None: it goes where ours goes.
         env: Its whole environment; None: ours.
+        timeout_s: After which it is killed; None: it may run for ever.
     Returns:
         Its exit code, negative for a signal.
     Raises:
         OSError: the program cannot be started, or the log file not be written.
+        TimeoutError: it was killed after the timeout.
     """
     output = log_file.open("ab") if log_file else contextlib.nullcontext()
     with output as stream:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT if stream else None,
-            env=dict(env) if env is not None else None,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT if stream else None,
+                env=dict(env) if env is not None else None,
+                check=False,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{argv[0]} did not end") from None
     return done.returncode
 
 
@@ -110,11 +120,22 @@ def end_supervisor(supervisor: subprocess.Popen[bytes], timeout_s: float) -> Non
     """
     End the process supervisor and wait for it: SIGTERM, then SIGKILL.
 
+    Its children are sent SIGTERM too, but only after a while: a child that it signals
+    between fork and exec still has the supervisor's handlers, and loses the signal.
+    supervisord does just that when it is told to end in its first second (4.3.0), and
+    would wait half a minute for it. vLLM ignores the second signal (0.32).
+
     Args:
         supervisor: What `start_supervisor` returned.
         timeout_s: Seconds between the two signals, > 0; it has children to end first.
     """
+    import psutil  # noqa: PLC0415
+
     supervisor.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        supervisor.wait(min(REPEAT_AFTER_S, timeout_s))
+        return
+    _signal_all(psutil.Process(supervisor.pid).children(), signal.SIGTERM)
     try:
         supervisor.wait(timeout_s)
     except subprocess.TimeoutExpired:
@@ -161,25 +182,32 @@ def end_engine_processes(instance: str, grace_s: float) -> int:
     Raises:
         EngineStopError: a process survived SIGKILL.
     """
+    return _end_all(lambda: find_engine_processes(instance), grace_s)
+
+
+def child_pids() -> frozenset[int]:
+    """Return the children we have now."""
     import psutil  # noqa: PLC0415
 
-    ended = set()
-    found = find_engine_processes(instance)
-    _signal_all(found, signal.SIGTERM)
-    ended |= {process.pid for process in found}
-    psutil.wait_procs(found, timeout=grace_s)
-    # Again from the list of all processes: an ending engine may start others.
-    remaining = find_engine_processes(instance)
-    _signal_all(remaining, signal.SIGKILL)
-    ended |= {process.pid for process in remaining}
-    _, survivors = psutil.wait_procs(remaining, timeout=_KILL_WAIT_S)
-    if survivors:
-        pids = ", ".join(str(process.pid) for process in survivors)
-        raise EngineStopError(
-            f"processes of the engine survived SIGKILL: {pids}",
-            hint="restart the machine; a device driver holds them",
-        )
-    return len(ended)
+    return frozenset(child.pid for child in psutil.Process().children())
+
+
+def end_descendants(kept: Collection[int], grace_s: float) -> int:
+    """
+    End every process below us: SIGTERM, then SIGKILL.
+
+    It finds what carries no marker: a daemon that idles, or a process that has
+    overwritten its environment.
+
+    Args:
+        kept: Children that stay, with all below them.
+        grace_s: Seconds between the two signals, >= 0.
+    Returns:
+        How many processes were ended.
+    Raises:
+        EngineStopError: a process survived SIGKILL.
+    """
+    return _end_all(lambda: _find_descendants(kept), grace_s)
 
 
 def send_signal(pid: int, number: signal.Signals) -> bool:
@@ -194,6 +222,57 @@ def send_signal(pid: int, number: signal.Signals) -> bool:
 def _signal_all(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         send_signal(process.pid, number)
+
+
+def _end_all(find: Callable[[], list[psutil.Process]], grace_s: float) -> int:
+    found = find()
+    _signal_all(found, signal.SIGTERM)
+    ended = {process.pid for process in found}
+    _wait_ended(found, grace_s)
+    for _ in range(_KILL_ROUNDS):
+        # Looked for again each time: an ending process may start others.
+        remaining = find()
+        if not remaining:
+            return len(ended)
+        _signal_all(remaining, signal.SIGKILL)
+        ended |= {process.pid for process in remaining}
+        survivors = _wait_ended(remaining, _KILL_WAIT_S)
+        if survivors:
+            break
+    pids = ", ".join(str(process.pid) for process in survivors or remaining)
+    raise EngineStopError(
+        f"processes of the engine survived SIGKILL: {pids}",
+        hint="restart the machine; a device driver holds them",
+    )
+
+
+def _wait_ended(
+    processes: list[psutil.Process], timeout_s: float
+) -> list[psutil.Process]:
+    import psutil  # noqa: PLC0415
+
+    clock = BootClock()
+    deadline_s = clock.now_s() + timeout_s
+    while True:
+        _, left = psutil.wait_procs(processes, timeout=_POLL_S)
+        # In a container without an init, nobody waits for another's orphans: they stay
+        # zombies, which psutil takes for running.
+        left = [one for one in left if started_ticks(one.pid) is not None]
+        if not left or clock.now_s() >= deadline_s:
+            return left
+
+
+def _find_descendants(kept: Collection[int]) -> list[psutil.Process]:
+    import psutil  # noqa: PLC0415
+
+    found = []
+    for child in psutil.Process().children():
+        if child.pid in kept:
+            continue
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = [child, *child.children(recursive=True)]
+            found += [one for one in family if one.status() != psutil.STATUS_ZOMBIE]
+    return found
 
 
 def reap_children() -> int:

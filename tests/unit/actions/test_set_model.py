@@ -203,15 +203,22 @@ def test_another_model_drops_the_old_variables(context):
             "--max-model-len 1",
             "names no model; begin with it, as org/name or as a folder",
         ),
-        ("''", "names no model; begin with it, as org/name or as a folder"),
-        ("--model", "vLLM takes --model for an option without its value; add =value"),
         (
-            "--model --x",
+            "a/b --quant fp8",
+            "--quant is not an option of this vLLM; did you mean --quantization?",
+        ),
+        ("''", "names no model; begin with it, as org/name or as a folder"),
+        (
+            "--model",
+            "--model needs a value; one that begins with - is written --model=VALUE",
+        ),
+        (
+            "--model=-x",
             "names no model; begin with it, as org/name or as a folder",
         ),
         ("a/b --model c/d", "names two models, a/b and c/d; name one"),
         (
-            "./m --x",
+            "./m --enforce-eager",
             "./m depends on where a program runs; give the whole path, from /",
         ),
         (
@@ -241,6 +248,19 @@ def test_custom_arguments_that_cannot_be_served(context, args, message):
     (problem,) = caught.value.fields
     assert (problem.path, problem.message) == (ARGS, message)
     assert not context.settings.store_file.exists()
+
+
+def test_custom_arguments_are_stored_as_vllm_cannot_misread_them(context):
+    """The model comes first and names have dashes; what was typed is shown again."""
+    text = "--enforce_eager --model org/name -O3"
+    run_custom(context, text)
+    store = load_store(context.settings)
+    assert store.serve_args == (
+        *("org/name", "--enforce-eager", "--optimization-level", "3"),
+    )
+    assert prefill(context) == {
+        "config": {"selection": "custom", "value": {"args": text, "env": []}}
+    }
 
 
 def test_all_problems_of_custom_at_once(context):

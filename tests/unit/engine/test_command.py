@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from vllm_pkg.engine.command import build_command, model_argument, served_name
 from vllm_pkg.settings import load_settings
 from vllm_pkg.state.store import EnvironmentVariable, Store
 
+GUARD = "vllm_pkg.engine.guard.middleware.Guard"
 KEY = "Key0123456789ABCDEFGHI"
 STORE = Store(
     serve_args=("org/model", "--max-model-len", "1k"),
@@ -34,7 +37,8 @@ def test_startos_command_is_the_missions():
     assert command.argv == (
         *("vllm", "serve", "org/model", "--max-model-len", "1k"),
         *("--host", "0.0.0.0", "--port", "8000"),
-        *("--download-dir", "/data/models", "--api-key", KEY),
+        *("--download-dir", "/data/models", "--middleware", GUARD),
+        *("--api-key", KEY),
     )
     env = dict(command.env)
     assert env["HF_HUB_CACHE"] == "/data/models"
@@ -167,3 +171,71 @@ def test_instances_are_marked_apart():
     }
 
     assert len(marks) == 2
+
+
+@pytest.mark.parametrize("profile", ["startos", "standalone", "gpu-image"])
+def test_the_guard_is_in_every_profile(profile):
+    """It is added by a fixed argument, and told where the keys are and its own one."""
+    store = Store(
+        ("m",),
+        (
+            EnvironmentVariable("VLLM_PKG_GUARD_KEY", "mine"),
+            EnvironmentVariable("VLLM_PKG_MAIN", "/elsewhere"),
+        ),
+    )
+    command = _command(
+        store,
+        VLLM_PKG_PROFILE=profile,
+        VLLM_PKG_MAIN="/m",
+        VLLM_PKG_PUBLIC="/p",
+    )
+
+    position = command.argv.index("--middleware")
+    env = dict(command.env)
+
+    assert command.argv[position + 1] == GUARD
+    assert env["VLLM_PKG_GUARD_KEY"] == KEY
+    assert env["VLLM_PKG_PROFILE"] == profile
+    assert (env["VLLM_PKG_MAIN"], env["VLLM_PKG_PUBLIC"]) == ("/m", "/p")
+    assert command.as_json()["env"]["VLLM_PKG_GUARD_KEY"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (("m",), ""),
+        (("m", "--allowed-origins", "[]"), ""),
+        (("m", "--allowed-origins=[ ]"), ""),
+        (("m", "--allowed-origins"), ""),
+        (("m", "--allowed-origins", '["*"]'), "1"),
+        (("m", '--allowed_origins=["https://a"]'), "1"),
+        (("m", "--allowed-origins", '["*"]', "--allowed-origins", "[]"), ""),
+    ],
+)
+def test_the_guard_knows_whether_cors_is_configured(arguments, value):
+    """Only the owner's own list of origins makes it let a preflight pass."""
+    assert dict(_command(Store(arguments)).env)["VLLM_PKG_GUARD_CORS"] == value
+
+
+def test_an_engine_with_its_own_python_is_told_where_the_guard_is():
+    """Its search path begins with a folder of ours, and keeps what it had."""
+    settings = load_settings({"HOME": "/h", "VLLM_PKG_MAIN": "/m"})
+    command = build_command(
+        settings,
+        STORE,
+        KEY,
+        engine_version="0.32.0",
+        is_local_model=False,
+        has_own_python=True,
+    )
+
+    folder = "/m/run/engine-path"
+    assert command.environment({})["PYTHONPATH"] == folder
+    assert command.environment({"PYTHONPATH": "/x"})["PYTHONPATH"] == f"{folder}:/x"
+    assert _command().environment({"PYTHONPATH": "/x"})["PYTHONPATH"] == "/x"
+
+
+def test_the_guard_is_what_the_argument_names():
+    """The dotted name leads to the class, as vLLM looks it up."""
+    module, name = GUARD.rsplit(".", 1)
+    assert inspect.isclass(getattr(importlib.import_module(module), name))

@@ -9,7 +9,10 @@ from vllm_pkg.package.loading import data_file, parse_data
 from vllm_pkg.package.manifest import Manifest, load_manifest
 
 STATUSES = "'only-running', 'only-stopped' or 'any'"
-ACTIONS = "get-api-credentials, set-model, delete-model-cache"
+ACTIONS = (
+    "get-api-credentials, set-model, delete-model-cache, rotate-api-key,"
+    " add-api-key, list-api-keys, revoke-api-key"
+)
 LONG = "x" * 161
 
 
