@@ -36,10 +36,12 @@ class Service:
     Args:
         folder: Both volumes stand below it.
         port: Port of the API.
+        program: The program under test; another Python brings another engine.
     """
 
     folder: Path
     port: int
+    program: tuple[str, ...] = PROGRAM
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -70,7 +72,7 @@ class Service:
     ) -> subprocess.CompletedProcess[str]:
         """Run one command of the program to its end."""
         return subprocess.run(
-            [*PROGRAM, *arguments],
+            [*self.program, *arguments],
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -99,7 +101,7 @@ class Service:
         """Start the service in the background; its output goes to run.log."""
         with (self.folder / "run.log").open("a") as log:
             self.process = subprocess.Popen(
-                [*PROGRAM, "run", "--port", str(self.port), *arguments],
+                [*self.program, "run", "--port", str(self.port), *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,

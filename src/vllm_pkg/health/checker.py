@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from vllm_pkg.health.progress import Stall
     from vllm_pkg.state.records import FailureRecord
 
 CHECK_ID: Final = "primary"
@@ -30,6 +31,7 @@ TIMED_OUT: Final = (
 NOT_RUNNING: Final = "The service is not running. Start it with: vllm-pkg run"
 STARTING: Final = "The service is starting."
 RESTARTING: Final = "The engine is restarting."
+STUCK_HINT: Final = "A restart of the service helps. See its logs for the cause."
 ENDED: Final = "The engine's process ended. Check the service logs for errors."
 
 
@@ -83,6 +85,7 @@ class Observation:
         api_status: HTTP status when it answered something else than 200.
         failure: The last failure, None when there is none since the engine's start.
             A failure before the engine's process came to be counts as well.
+        stall: What shows that the engine is stuck, None when nothing does.
     """
 
     is_model_selected: bool
@@ -92,6 +95,7 @@ class Observation:
     api: Api
     api_status: int | None = None
     failure: FailureRecord | None = None
+    stall: Stall | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,9 @@ def check_api(observation: Observation) -> HealthResult:
 
 
 def _running(observation: Observation) -> HealthResult:
+    if observation.stall is not None:
+        message = f"{observation.stall.message} {STUCK_HINT}"
+        return HealthResult(Result.FAILURE, message)
     if observation.api is Api.READY:
         return HealthResult(Result.SUCCESS, READY)
     if observation.api is Api.UNWELL:

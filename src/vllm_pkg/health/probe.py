@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.clock import BootClock, Clock
+from vllm_pkg.errors import StateWriteFailed
 from vllm_pkg.health.checker import (
     Api,
     Engine,
@@ -13,17 +14,20 @@ from vllm_pkg.health.checker import (
     Observation,
     check_api,
 )
+from vllm_pkg.health.http_client import fetch
+from vllm_pkg.health.watcher import remembered_stall, watch_progress
 from vllm_pkg.settings import Profile
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
 from vllm_pkg.state.store import load_store
 
 if TYPE_CHECKING:
+    from vllm_pkg.health.progress import Stall
     from vllm_pkg.settings import Settings
 
 REQUEST_TIMEOUT_S: Final = 5.0
+BODY_SIZE_MAX_BYTES: Final = 64 * 1024
 _HTTP_OK: Final = 200
-_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def check_health(settings: Settings, clock: Clock | None = None) -> HealthResult:
@@ -41,9 +45,12 @@ def observe(settings: Settings, clock: Clock) -> Observation:
     boot_id = clock.boot_id()
     start = records.read_start(settings)
     engine = _engine_state(start, boot_id)
-    api, status = (Api.SILENT, None)
+    api, status, stall = (Api.SILENT, None, None)
     if start is not None and engine is Engine.RUNNING:
         api, status = ask_api(start.host, start.port)
+        stall = _stall(settings, start, clock) if api is Api.READY else None
+        # It may have ended since; what answered need not be the engine then.
+        engine = _engine_state(start, boot_id)
     return Observation(
         is_model_selected=load_store(settings).is_model_selected,
         is_host_running=is_host_running(settings, boot_id),
@@ -52,6 +59,7 @@ def observe(settings: Settings, clock: Clock) -> Observation:
         api=api,
         api_status=status,
         failure=_failure_since(records.read_failure(settings), start, boot_id),
+        stall=stall,
     )
 
 
@@ -72,21 +80,27 @@ def ask_api(
     Args:
         host: Address the engine was told to listen on.
         port: Its TCP port.
-        timeout_s: For connecting, and again for each read.
+        timeout_s: For all of it together.
     Returns:
         How it answered, and the HTTP status if it was another than 200.
     """
-    connection = http.client.HTTPConnection(
-        _WILDCARDS.get(host, host), port, timeout=timeout_s
+    reply = fetch(
+        host, port, "/health", timeout_s=timeout_s, size_max_bytes=BODY_SIZE_MAX_BYTES
     )
-    try:
-        connection.request("GET", "/health")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException):
+    if reply is None:
         return Api.SILENT, None
-    finally:
-        connection.close()
-    return (Api.READY, None) if status == _HTTP_OK else (Api.UNWELL, status)
+    return (Api.READY, None) if reply.status == _HTTP_OK else (Api.UNWELL, reply.status)
+
+
+def _stall(
+    settings: Settings, start: records.StartRecord, clock: Clock
+) -> Stall | None:
+    if settings.profile is not Profile.STARTOS:
+        return remembered_stall(settings, start, clock)
+    # A full disk hides a stall, and must not hide the rest.
+    with contextlib.suppress(StateWriteFailed):
+        return watch_progress(settings, start, clock)
+    return None
 
 
 def _failure_since(

@@ -140,6 +140,8 @@ def test_refused_start_is_logged(keeper, capsys):
 def test_readiness_resets_and_clears_the_failure(keeper, monkeypatch):
     """A ready engine clears the record of the failures before it."""
     _exit(keeper, 1)
+    keeper.on_event("PROCESS_STATE_STARTING", ENGINE)
+    keeper.on_event("PROCESS_STATE_RUNNING", ENGINE)
     ready = HealthResult(Result.SUCCESS, "ready")
     monkeypatch.setattr(keeper_module, "check_health", lambda _: ready)
     keeper.on_event("TICK_5", {"when": "1"})

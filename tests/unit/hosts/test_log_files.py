@@ -69,6 +69,23 @@ def test_follow_sees_what_is_added_and_survives_rotation(tmp_path):
     lines.close()
 
 
+def test_follow_does_not_cut_characters(tmp_path):
+    """A character that is written in two parts arrives whole."""
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    parts = iter([b"a\xc3", b"\xb6\n"])
+
+    def add(_: float) -> None:
+        with path.open("ab") as stream:
+            stream.write(next(parts))
+
+    lines = follow(path, sleep=add)
+    text = next(lines) + next(lines)
+    lines.close()
+
+    assert text == "a\xf6\n"
+
+
 def test_follow_waits_for_a_file(tmp_path):
     """A file that does not exist yet is waited for."""
     path = tmp_path / "log"

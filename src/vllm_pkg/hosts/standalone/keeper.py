@@ -12,25 +12,46 @@ import os
 import select
 import sys
 import xmlrpc.client
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock, Clock
-from vllm_pkg.engine.exit_report import report_exit
+from vllm_pkg.engine.exit_report import TAIL_LINES, ExitReport, report_exit
 from vllm_pkg.errors import StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
+from vllm_pkg.health.watcher import watch_progress
 from vllm_pkg.hosts.standalone.backoff import after_exit
 from vllm_pkg.hosts.standalone.config import ENGINE, ENGINE_LOG
-from vllm_pkg.hosts.standalone.log_files import lines_of_start
+from vllm_pkg.hosts.standalone.evidence import keep_evidence
+from vllm_pkg.hosts.standalone.log_files import last_lines, lines_of_start
+from vllm_pkg.hosts.standalone.states import (
+    EngineEvent,
+    EngineState,
+    IllegalTransition,
+    next_state,
+)
 from vllm_pkg.settings import load_settings
 from vllm_pkg.state import atomic, records
 
 if TYPE_CHECKING:
+    from vllm_pkg.health.progress import Stall
     from vllm_pkg.settings import Settings
 
 IDLE_WAIT_S: Final = 60.0
+_EVENTS: Final = {
+    "PROCESS_STATE_STARTING": EngineEvent.START,
+    "PROCESS_STATE_RUNNING": EngineEvent.RUN,
+    "PROCESS_STATE_STOPPING": EngineEvent.STOPPING,
+    "PROCESS_STATE_STOPPED": EngineEvent.STOP,
+}
+_RUNNING_STATES: Final = frozenset(
+    {
+        *(EngineState.UNKNOWN, EngineState.UNCONFIGURED),
+        *(EngineState.LOADING, EngineState.READY),
+    }
+)
 
 
 @dataclass
@@ -42,11 +63,13 @@ class Keeper:
         settings: Settings in force.
         supervisor: supervisord's interface.
         clock: For the delays.
+        state: What is known of the engine.
     """
 
     settings: Settings
     supervisor: Any
     clock: Clock
+    state: EngineState = EngineState.UNKNOWN
     failed_starts: int = 0
     was_ready: bool = False
     due_s: float | None = None
@@ -55,27 +78,82 @@ class Keeper:
     def on_event(self, name: str, payload: dict[str, str]) -> None:
         """Take one event of supervisord."""
         if name == "TICK_5":
-            self.note_readiness()
+            self.look()
         if payload.get("processname") != ENGINE:
             return
+        if name == "PROCESS_STATE_EXITED":
+            self.on_exited()
+        elif name in _EVENTS:
+            self.step(_EVENTS[name])
         if name == "PROCESS_STATE_STARTING":
             self.on_starting()
-        elif name == "PROCESS_STATE_EXITED":
-            self.on_exited()
-        elif name == "PROCESS_STATE_STOPPED":
+        elif self.state is EngineState.STOPPED:
             self.due_s = None
+
+    def step(self, event: EngineEvent) -> None:
+        """Go where an event leads; one that cannot come means that we know nothing."""
+        try:
+            self.state = next_state(self.state, event)
+        except IllegalTransition as error:
+            self.log(f"The engine's state is not clear: {error}.")
+            self.state = EngineState.UNKNOWN
+
+    def look(self) -> None:
+        """Find out whether the engine answers, and whether it gets anywhere."""
+        if self.state not in _RUNNING_STATES:
+            return
+        try:
+            self._look_at_progress()
+            result = check_health(self.settings).result
+            if result is Result.SUCCESS and self.state in _RUNNING_STATES:
+                self.note_readiness()
+            elif result is Result.DISABLED and self.state is EngineState.LOADING:
+                self.step(EngineEvent.IDLE)
+        except StateError as error:
+            self.log(error.message)
 
     def note_readiness(self) -> None:
         """Remember that this start has come so far as to answer."""
-        try:
-            result = check_health(self.settings).result
-        except StateError as error:
-            self.log(error.message)
-            return
-        if result is Result.SUCCESS and not self.was_ready:
+        if self.state is not EngineState.READY:
+            self.step(EngineEvent.ANSWER)
+        if not self.was_ready:
             self.was_ready = True
             self.failed_starts = 0
             atomic.remove_file(self.settings.failure_file)
+
+    def _look_at_progress(self) -> None:
+        start = records.read_start(self.settings)
+        # Not before it was ready: loading has its own limit, and no requests.
+        if start is None or not self.was_ready or start.is_stop_intended:
+            return
+        stall = watch_progress(self.settings, start, self.clock)
+        if stall is not None:
+            self.on_stalled(start, stall)
+
+    def on_stalled(self, start: records.StartRecord, stall: Stall) -> None:
+        """Keep the evidence of a stuck engine and have it ended."""
+        try:
+            folder = keep_evidence(self.settings, start)
+            where = f"What was found is kept in {folder}."
+        except (StateError, OSError) as error:
+            where = f"What was found could not be kept: {error}."
+        self._mark_stop_intended(start)
+        self.step(EngineEvent.STALL)
+        tail = last_lines(self.settings.logs_dir / ENGINE_LOG)[-TAIL_LINES:]
+        report = ExitReport(stall.message, where, is_final=False, log_tail=tuple(tail))
+        self._plan_start(report, exit_code=None)
+        try:
+            self.supervisor.stopProcess(ENGINE, False)  # noqa: FBT003  # XML-RPC
+        except xmlrpc.client.Fault as fault:
+            self.log(f"supervisord did not stop the engine: {fault.faultString}")
+
+    def _mark_stop_intended(self, start: records.StartRecord) -> None:
+        # Health then tells the failure, and not how an ending engine answers.
+        try:
+            marked = replace(start, is_stop_intended=True)
+            records.write_record(self.settings.start_file, marked)
+        except StateError as error:
+            self.log(error.message)
 
     def on_starting(self) -> None:
         """Forget earlier failures when a person started the engine."""
@@ -89,7 +167,11 @@ class Keeper:
         """Keep the evidence and decide about another start."""
         exit_code = int(self.supervisor.getProcessInfo(ENGINE)["exitstatus"])
         lines = lines_of_start(self.settings.logs_dir / ENGINE_LOG)
-        report = report_exit(exit_code, lines)
+        is_restarted = self._plan_start(report_exit(exit_code, lines), exit_code)
+        self.step(EngineEvent.EXIT if is_restarted else EngineEvent.GIVE_UP)
+
+    def _plan_start(self, report: ExitReport, exit_code: int | None) -> bool:
+        """Decide about another start and record why; return whether there is one."""
         decision = after_exit(
             self.failed_starts, was_ready=self.was_ready, is_final=report.is_final
         )
@@ -113,11 +195,16 @@ class Keeper:
             starts=decision.failed_starts,
             log_tail=report.log_tail,
         )
-        records.write_record(self.settings.failure_file, record)
+        try:
+            records.write_record(self.settings.failure_file, record)
+        except StateError as error:
+            # Ending here would lose the planned start: a full disk must not do that.
+            self.log(error.message)
+        return decision.delay_s is not None
 
     def start_if_due(self) -> None:
-        """Start the engine when its delay is over."""
-        if self.due_s is None or self.clock.now_s() < self.due_s:
+        """Start the engine when its delay is over and the one before has ended."""
+        if self.wait_s() > 0 or self.state is not EngineState.BACKOFF:
             return
         self.due_s = None
         self.is_own_start = True
@@ -129,7 +216,7 @@ class Keeper:
 
     def wait_s(self) -> float:
         """Return for how long there is nothing to do but to wait for an event."""
-        if self.due_s is None:
+        if self.due_s is None or self.state is not EngineState.BACKOFF:
             return IDLE_WAIT_S
         return max(0.0, self.due_s - self.clock.now_s())
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from vllm_pkg.engine.exit_report import START_MARK
+from vllm_pkg.errors import StateUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -24,14 +26,16 @@ def last_lines(path: Path, size_bytes: int = TAIL_SIZE_BYTES) -> list[str]:
         path: The file; a missing one has no lines.
         size_bytes: How much of its end to read, > 0. A line cut at the start is left
             out. A carriage return ends a line too, as progress bars use it.
+    Raises:
+        StateUnreadable: it exists and cannot be read.
     """
-    try:
-        with path.open("rb") as stream:
-            length = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, length - size_bytes))
-            text = stream.read().decode("utf-8", errors="replace")
-    except FileNotFoundError:
+    stream = _open(path)
+    if stream is None:
         return []
+    with stream:
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, length - size_bytes))
+        text = stream.read().decode("utf-8", errors="replace")
     lines = text.replace("\r", "\n").split("\n")
     if length > size_bytes:
         lines = lines[1:]
@@ -52,25 +56,42 @@ def follow(path: Path, sleep: Callable[[float], None] = time.sleep) -> Generator
     Yield what is added to a file from now on, for ever.
 
     A file that is rotated away is read to its end, then the new one from its start.
+
+    Raises:
+        StateUnreadable: it exists and cannot be read.
     """
-    stream = path.open("rb") if path.exists() else None
+    # A character may be written in two parts: the rest of it comes with the next read.
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    stream = _open(path)
     if stream is not None:
         stream.seek(0, os.SEEK_END)
     try:
         while True:
-            text = stream.read() if stream is not None else b""
+            text = decoder.decode(stream.read() if stream is not None else b"")
             if text:
-                yield text.decode("utf-8", errors="replace")
+                yield text
             elif stream is not None and _was_replaced(path, stream.fileno()):
                 stream.close()
                 stream = None
-            elif stream is None and path.exists():
-                stream = path.open("rb")
+            elif stream is None:
+                stream = _open(path)
+                if stream is None:
+                    sleep(POLL_S)
             else:
                 sleep(POLL_S)
     finally:
         if stream is not None:
             stream.close()
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StateUnreadable(f"cannot read {path}: {reason}") from error
 
 
 def _was_replaced(path: Path, descriptor: int) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import shutil
 import signal
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine import processes
 from vllm_pkg.engine.daemon import check_port, engine_program, prepare_state
-from vllm_pkg.errors import EngineError, NotAllowedInState, ServiceError
+from vllm_pkg.errors import (
+    EngineError,
+    NotAllowedInState,
+    PortInUse,
+    ServiceError,
+    StateLocked,
+)
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.hosts.standalone import config, control
@@ -23,13 +29,14 @@ from vllm_pkg.state import atomic, records
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
     from vllm_pkg.settings import Settings
 
 POLL_S: Final = 0.5
 STOP_TIMEOUT_S: Final = config.STOP_WAIT_S + 15.0
 LEFTOVER_GRACE_S: Final = 5.0
+LOCK_TIMEOUT_S: Final = 0.5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,6 +58,8 @@ def check_can_run(settings: Settings) -> None:
     """
     Check everything that would make the host fail, before anything is changed.
 
+    An engine that an earlier host of this instance has left on the port is ended.
+
     Raises:
         NotAllowedInState: it runs already.
         PortInUse: another program listens on the API's port.
@@ -64,7 +73,14 @@ def check_can_run(settings: Settings) -> None:
             hint="see vllm-pkg status, or stop it with Ctrl-C where it was started",
         )
     engine_program()
-    check_port(settings.host, settings.port)
+    try:
+        check_port(settings.host, settings.port)
+    except PortInUse:
+        # Host and supervisor may have been killed together: then nobody ended it.
+        instance = processes.instance_id(settings.main)
+        if not processes.end_engine_processes(instance, LEFTOVER_GRACE_S):
+            raise
+        check_port(settings.host, settings.port)
 
 
 def run_host(settings: Settings, events: HostEvents) -> None:
@@ -77,27 +93,62 @@ def run_host(settings: Settings, events: HostEvents) -> None:
         settings: Settings in force; the environment must say the same.
         events: Who is told what.
     Raises:
+        NotAllowedInState: another one is being started.
         ServiceError: it cannot be started, or a process survived the end.
     """
     prepare_state(settings)
-    stopping = threading.Event()
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = atomic.locked(settings.host_lock_file, LOCK_TIMEOUT_S)
+            stack.enter_context(lock)
+        except StateLocked as error:
+            raise NotAllowedInState(
+                "the service is being started by another process",
+                hint="see vllm-pkg status",
+            ) from error
+        stopping = stack.enter_context(_received_signals())
+        folder = Path(tempfile.mkdtemp(prefix="vllm-pkg-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        _supervise(settings, folder / "supervisor.sock", stopping, events)
+
+
+@contextlib.contextmanager
+def _received_signals() -> Iterator[queue.SimpleQueue[int]]:
+    # A queue and no threading.Event: a handler runs in the thread that waits, and may
+    # find the event's lock held by it. This queue's `put` is made for that.
+    received: queue.SimpleQueue[int] = queue.SimpleQueue()
+    # nohup and its like ignore SIGHUP for us: the service outlives the terminal then.
+    heeded = [
+        number
+        for number in _SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
     earlier = {
-        number: signal.signal(number, lambda *_: stopping.set()) for number in _SIGNALS
+        number: signal.signal(number, lambda got, _frame: received.put(got))
+        for number in heeded
     }
-    folder = Path(tempfile.mkdtemp(prefix="vllm-pkg-"))
-    supervisor = None
     try:
-        for stale in (settings.start_file, settings.failure_file):
-            atomic.remove_file(stale)
-        supervisor = _start(settings, folder / "supervisor.sock")
+        yield received
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _supervise(
+    settings: Settings,
+    socket: Path,
+    stopping: queue.SimpleQueue[int],
+    events: HostEvents,
+) -> None:
+    for stale in (settings.start_file, settings.failure_file):
+        atomic.remove_file(stale)
+    kept = processes.child_pids()
+    supervisor = _start(settings, socket)
+    try:
         events.on_started()
         _watch(settings, supervisor, stopping, events)
     finally:
-        if supervisor is not None:
-            _stop(settings, supervisor)
-        shutil.rmtree(folder, ignore_errors=True)
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        _stop(settings, supervisor, kept)
 
 
 def _start(settings: Settings, socket: Path) -> subprocess.Popen[bytes]:
@@ -118,13 +169,13 @@ def _start(settings: Settings, socket: Path) -> subprocess.Popen[bytes]:
 def _watch(
     settings: Settings,
     supervisor: subprocess.Popen[bytes],
-    stopping: threading.Event,
+    stopping: queue.SimpleQueue[int],
     events: HostEvents,
 ) -> None:
     clock = BootClock()
     began_s = clock.now_s()
     last: HealthResult | None = None
-    while not stopping.is_set():
+    while True:
         if supervisor.poll() is not None:
             raise EngineError(
                 f"the process supervisor ended with {supervisor.returncode}",
@@ -134,7 +185,16 @@ def _watch(
         if health != last:
             events.on_health(health, clock.now_s() - began_s)
             last = health
-        stopping.wait(POLL_S)
+        if _is_told_to_stop(stopping):
+            return
+
+
+def _is_told_to_stop(stopping: queue.SimpleQueue[int]) -> bool:
+    try:
+        stopping.get(timeout=POLL_S)
+    except queue.Empty:
+        return False
+    return True
 
 
 def _health(settings: Settings) -> HealthResult:
@@ -144,8 +204,11 @@ def _health(settings: Settings) -> HealthResult:
         return HealthResult(Result.FAILURE, f"{error.message}; {error.hint}")
 
 
-def _stop(settings: Settings, supervisor: subprocess.Popen[bytes]) -> None:
+def _stop(
+    settings: Settings, supervisor: subprocess.Popen[bytes], kept: Collection[int]
+) -> None:
     processes.end_supervisor(supervisor, STOP_TIMEOUT_S)
+    processes.end_descendants(kept, LEFTOVER_GRACE_S)
     instance = processes.instance_id(settings.main)
     processes.end_engine_processes(instance, LEFTOVER_GRACE_S)
     processes.reap_children()

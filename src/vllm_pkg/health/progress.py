@@ -1,0 +1,191 @@
+"""
+Whether an engine that runs requests gets anywhere: pure, over what it counts itself.
+
+``/health`` answers 200 while the engine's core hangs, so it proves nothing. The core's
+own counters do: it sends them with every step, so each of them that moves is a step.
+Only such are taken. What the API server counts by itself moves without the core.
+Source: vLLM 0.32, v1/metrics/loggers.py; v1/engine/async_llm.py, output_handler.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+# The gauges of requests say how many wait for a token.
+REQUEST_GAUGES: Final = frozenset(
+    {"vllm:num_requests_running", "vllm:num_requests_waiting"}
+)
+# A long prompt is computed in parts. Its tokens are counted at the end of the last one,
+# but each part takes blocks of the cache.
+STEP_COUNTERS: Final = frozenset(
+    {
+        *("vllm:kv_cache_usage_perc", "vllm:prefix_cache_queries_total"),
+        *("vllm:prompt_tokens_total", "vllm:generation_tokens_total"),
+        *("vllm:iteration_tokens_total_count", "vllm:num_preemptions_total"),
+    }
+)
+# Between two looks further apart, one request may have ended and another begun.
+GAP_MAX_S: Final = 30.0
+_SAMPLE: Final = re.compile(r"^(vllm:\w+)\{(.*)\} (\S+)$")
+_ENGINE: Final = re.compile(r'(?:^|,)engine="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    What one engine core says of itself.
+
+    Args:
+        engine: Which of them; there are several with data parallelism.
+        requests: How many requests it runs or has waiting.
+        steps: Everything that moves when it does a step, as one text.
+    """
+
+    engine: str
+    requests: int
+    steps: str
+
+
+@dataclass(frozen=True)
+class CoreProgress:
+    """
+    What is remembered of one engine core between two looks.
+
+    Args:
+        sample: What it said last.
+        since_s: When it last moved or had nothing to do, in seconds since boot.
+    """
+
+    sample: Sample
+    since_s: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """
+    What is remembered of an engine between two looks.
+
+    Args:
+        observed_s: When it was looked at, in seconds since boot.
+        cores: One entry per engine core.
+    """
+
+    observed_s: float
+    cores: tuple[CoreProgress, ...]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no core has a request."""
+        return all(core.sample.requests == 0 for core in self.cores)
+
+
+@dataclass(frozen=True)
+class Stall:
+    """
+    An engine that stands still while requests wait for it.
+
+    Args:
+        requests: How many.
+        still_s: For how many seconds nothing has moved.
+    """
+
+    requests: int
+    still_s: float
+
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
+        one = self.requests == 1
+        requests = "1 request runs" if one else f"{self.requests} requests run"
+        return (
+            f"The engine is stuck: {requests} and no token came out for"
+            f" {self.still_s:.0f} s."
+        )
+
+
+@dataclass(frozen=True)
+class StallDetector:
+    """
+    Tells an engine that stands still from one that is slow, busy or idle.
+
+    Args:
+        timeout_s: For how long nothing may move while requests run, > 0.
+    """
+
+    timeout_s: float
+
+    def observe(
+        self, earlier: Progress | None, samples: tuple[Sample, ...], now_s: float
+    ) -> Progress:
+        """
+        Take one look into account.
+
+        Args:
+            earlier: What was remembered after the last look at the same process.
+            samples: What the engine cores say now; none: they cannot be judged.
+            now_s: Seconds since boot.
+        """
+        known: dict[str, CoreProgress] = {}
+        if earlier is not None and now_s - earlier.observed_s <= GAP_MAX_S:
+            known = {core.sample.engine: core for core in earlier.cores}
+        cores = tuple(
+            CoreProgress(sample, _still_since(known.get(sample.engine), sample, now_s))
+            for sample in samples
+        )
+        return Progress(now_s, cores)
+
+    def judge(self, progress: Progress) -> Stall | None:
+        """Return the stall that the last look shows, or None."""
+        stalls = [
+            Stall(core.sample.requests, progress.observed_s - core.since_s)
+            for core in progress.cores
+            if core.sample.requests > 0
+            and progress.observed_s - core.since_s >= self.timeout_s
+        ]
+        return max(stalls, key=lambda stall: stall.still_s, default=None)
+
+
+def read_samples(metrics: str) -> tuple[Sample, ...]:
+    """
+    Read what the engine cores say out of the text of ``/metrics``.
+
+    Args:
+        metrics: In Prometheus' text format; lines that are not understood are left out.
+    Returns:
+        One sample per engine core that tells how many requests it has.
+    """
+    requests: dict[str, int] = {}
+    steps: dict[str, list[str]] = {}
+    for line in metrics.splitlines():
+        found = _SAMPLE.match(line)
+        if found is None:
+            continue
+        name, labels, text = found.groups()
+        engine = _ENGINE.search(labels)
+        if engine is None or name not in REQUEST_GAUGES | STEP_COUNTERS:
+            continue
+        core = engine.group(1)
+        steps.setdefault(core, []).append(f"{name.removeprefix('vllm:')} {text}")
+        if name in REQUEST_GAUGES:
+            requests[core] = requests.get(core, 0) + _count(text)
+    return tuple(
+        Sample(core, count, ", ".join(sorted(steps[core])))
+        for core, count in sorted(requests.items())
+    )
+
+
+def _still_since(known: CoreProgress | None, sample: Sample, now_s: float) -> float:
+    if known is None or known.sample != sample or sample.requests == 0:
+        return now_s
+    return known.since_s
+
+
+def _count(text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        return 0
+    return max(0, int(number)) if math.isfinite(number) else 0
