@@ -14,7 +14,8 @@ ENGINE_DONE := $(VENV)/.engine-done$(addprefix -,$(VLLM_PKG_VARIANT))
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check fmt lint type rootfs-test clean
+.PHONY: help setup run test test-fast check fmt lint type options torture guarantees \
+  rootfs-test clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -46,6 +47,18 @@ lint: $(DEV_DONE)  ## Check style and the direction of imports
 
 type: $(DEV_DONE)  ## Check types
 	$(BIN)/mypy
+
+options: $(ENGINE_DONE)  ## Write the table of options anew, out of the installed vLLM
+	@$(BIN)/python tests/support/serve_parser.py src/vllm_pkg/engine/options.json
+
+torture: $(ENGINE_DONE)  ## The long form of the tests that record guarantees: hours
+	@VLLM_PKG_TORTURE=1 $(BIN)/python -m pytest -o timeout=14400 \
+	  --guarantees docs/guarantees/long.json
+	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
+
+guarantees: $(ENGINE_DONE)  ## Try the guarantees, and write docs/guarantees.md
+	@$(BIN)/python -m pytest --guarantees docs/guarantees/quick.json
+	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 rootfs-test:  ## Run and test in a fresh Debian (root, debootstrap); FAST=1: less
 	scripts/fresh-machine

@@ -51,6 +51,9 @@ def test_make_alone_lists_the_targets():
         "fmt",
         "lint",
         "type",
+        "options",
+        "torture",
+        "guarantees",
         "rootfs-test",
         "clean",
     ]

@@ -8,12 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from vllm_pkg.cli.completion import complete_action
 from vllm_pkg.cli.context import current_settings
-from vllm_pkg.cli.output import JsonOption, print_json, print_table
+from vllm_pkg.cli.output import AlwaysJsonOption, JsonOption, print_json, print_table
 from vllm_pkg.errors import InvalidArgument
 
 app = typer.Typer(help="What can be done with the service.", no_args_is_help=True)
-ActionId = Annotated[str, typer.Argument(help="Id of the action.", metavar="ID")]
+ActionId = Annotated[
+    str,
+    typer.Argument(
+        help="Id of the action.", metavar="ID", autocompletion=complete_action
+    ),
+]
 
 
 @app.callback()
@@ -35,7 +41,7 @@ def list_all(*, json: JsonOption = False) -> None:
 
 
 @app.command("input")
-def show_input(action_id: ActionId) -> None:
+def show_input(action_id: ActionId, *, _json: AlwaysJsonOption = False) -> None:
     """Print an action's form as it opens now: its spec and the value to begin with."""
     from vllm_pkg.actions import registry  # noqa: PLC0415
 
@@ -54,6 +60,7 @@ def run_one(
         bool,
         typer.Option("--no-restart", help="Leave a running engine as it is."),
     ] = False,
+    _json: AlwaysJsonOption = False,
 ) -> None:
     """Run an action and print its result; the engine is restarted when needed."""
     from vllm_pkg.actions import registry  # noqa: PLC0415
@@ -80,12 +87,15 @@ def _context() -> Any:
 def _parse(text: str | None) -> Any:
     if text is None:
         return None
-    if text == "-":
-        text = sys.stdin.read()
     try:
-        return json_module.loads(text)
+        return json_module.loads(sys.stdin.read() if text == "-" else text)
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8 text"
     except ValueError as error:
-        raise InvalidArgument(
-            f"--input is not JSON: {error}",
-            hint="give a JSON object such as '{\"a\": 1}'",
-        ) from error
+        problem = str(error)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    raise InvalidArgument(
+        f"--input is not JSON: {problem}",
+        hint="give a JSON object such as '{\"a\": 1}'",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from vllm_pkg.errors import SettingsInvalid
 from vllm_pkg.settings import environment_name, load_settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,22 @@ def current_settings() -> Settings:
     return load_settings(os.environ)
 
 
-def override_setting(name: str, value: str | None) -> None:
-    """Set a setting for this process and all it starts; None leaves it alone."""
-    if value is not None:
-        os.environ[environment_name(name)] = value
+def overridden_settings(options: dict[str, str | None]) -> Settings:
+    """
+    Set settings for this process and all it starts, and return those in force.
+
+    Args:
+        options: Values by name of the setting, which is that of the option too; None
+            leaves a setting alone.
+    Raises:
+        SettingsInvalid: a value is wrong; the message names what was given.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    os.environ.update({environment_name(name): given[name] for name in given})
+    try:
+        return current_settings()
+    except SettingsInvalid as error:
+        message = error.message
+        for name in given:
+            message = message.replace(environment_name(name), f"--{name}")
+        raise SettingsInvalid(message, hint=error.hint) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -31,14 +30,14 @@ def show_logs(
     from vllm_pkg.hosts.standalone.config import ENGINE_LOG  # noqa: PLC0415
 
     path = current_settings().logs_dir / ENGINE_LOG
-    if not follow and not path.exists():
+    history = log_files.last_lines(path)
+    if not follow and not history:
         raise ConfigError(
             "there is no engine log yet",
             hint="start the service: vllm-pkg run (under StartOS see its own logs)",
         )
-    for line in log_files.last_lines(path)[-lines:]:
+    for line in history[-lines:]:
         print_text(line)
     if follow:
         for text in log_files.follow(path):
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            print_text(text, end="")

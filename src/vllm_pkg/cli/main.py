@@ -15,6 +15,7 @@ import typer
 from vllm_pkg import __version__
 from vllm_pkg.cli import action, hardware, key, logs, preset, service
 from vllm_pkg.cli.output import JSON_FLAG, print_error, print_text
+from vllm_pkg.cli.typed_text import TextGroup
 from vllm_pkg.errors import ServiceError, UsageError
 
 DEBUG_ENV = "VLLM_PKG_DEBUG"
@@ -26,6 +27,7 @@ _COMMAND_LINE_ERROR = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="vllm-pkg",
+    cls=TextGroup,
     help="A private, OpenAI-compatible LLM service around vLLM.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -63,6 +65,8 @@ def root(
 
 def run() -> NoReturn:
     """Run the program: the entry point of ``vllm-pkg`` and ``python -m vllm_pkg``."""
+    # For all that this program starts too: logs and caches of the engine are private.
+    os.umask(0o077)
     sys.exit(main(sys.argv[1:]))
 
 
@@ -81,14 +85,8 @@ def main(arguments: list[str]) -> int:
     except ServiceError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader is gone, as in `vllm-pkg logs | head`; nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001  # nobody shall see a traceback
         return _report_unexpected(error, as_json=as_json)
     return code if isinstance(code, int) else 0

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from vllm_pkg.cli.context import current_settings, override_setting
+from vllm_pkg.cli.completion import complete_model
+from vllm_pkg.cli.context import current_settings, overridden_settings
 from vllm_pkg.cli.output import JsonOption, print_json, print_text
+from vllm_pkg.cli.typed_text import TextCommand
 from vllm_pkg.errors import InvalidArgument
 
 
@@ -25,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run_service)
     app.command("init")(init_state)
     app.command("daemon")(run_daemon)
-    app.command("health")(show_health)
+    app.command("health", cls=TextCommand)(show_health)
     app.command("status")(show_status)
 
 
@@ -36,6 +38,7 @@ def run_service(
         typer.Option(
             help="Select this first: a preset, a repository (org/name) or a folder.",
             metavar="PRESET|REPO|FOLDER",
+            autocompletion=complete_model,
         ),
     ] = None,
     host: Annotated[
@@ -57,10 +60,9 @@ def run_service(
     """Serve on this machine, in the foreground, until Ctrl-C."""
     from vllm_pkg.cli import foreground  # noqa: PLC0415
 
-    override_setting("host", host)
-    override_setting("port", port)
+    settings = overridden_settings({"host": host, "port": port})
     default = None if no_default else foreground.DEFAULT_MODEL
-    foreground.run(current_settings(), model=model, default=default, force=force)
+    foreground.run(settings, model=model, default=default, force=force)
 
 
 def init_state(

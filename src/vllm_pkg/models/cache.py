@@ -204,7 +204,10 @@ def _folders(cache: Path) -> list[Path]:
         return []
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise CacheError(f"cannot read {cache}: {reason}") from error
+        raise CacheError(
+            f"cannot read {cache}: {reason}",
+            hint="check its owner and permissions, and the disk",
+        ) from error
     return [cache / name for name in sorted(names)]
 
 

@@ -1,0 +1,87 @@
+"""The documentation names everything that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vllm_pkg import errors
+from vllm_pkg.cli.main import app
+from vllm_pkg.health.checker import EXIT_CODES
+from vllm_pkg.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
+
+
+def _missing(names: list[str], text: str) -> list[str]:
+    return [name for name in names if name not in text]
+
+
+def test_every_setting_is_documented():
+    """Each environment variable of the table stands in the guide."""
+    names = [row.env for row in SETTINGS]
+
+    assert _missing(names, GUIDE) == []
+    assert _missing(["VLLM_PKG_NOT_THERE"], GUIDE) == ["VLLM_PKG_NOT_THERE"]
+
+
+def test_every_command_is_documented():
+    """Each command and each command group stands in the guide."""
+    commands = [
+        command.name or "" for command in app.registered_commands if command.name
+    ]
+    groups = [
+        f"{group.name} {command.name}"
+        for group in app.registered_groups
+        for command in (
+            group.typer_instance.registered_commands if group.typer_instance else ()
+        )
+    ]
+
+    assert len(commands) >= 7
+    assert len(groups) >= 5
+    assert _missing([f"`{name}" for name in commands + groups], GUIDE) == []
+
+
+def test_every_exit_code_is_documented():
+    """Each exit code that a command can end with stands in the guide's table."""
+    codes = {kind.exit_code for kind in _tree(errors.ServiceError)}
+    codes |= set(EXIT_CODES.values())
+    table = GUIDE[GUIDE.index("## Exit codes") :]
+    documented = {
+        int(number)
+        for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
+        for number in row.split(",")
+    }
+
+    assert codes - documented == set()
+
+
+@pytest.mark.parametrize("command", ["make run", "make test"])
+def test_the_two_commands_open_the_readme(command):
+    """README begins with the two commands that the promise is about."""
+    opening = (ROOT / "README.md").read_text()[:600]
+
+    assert f"    {command} " in opening
+
+
+def test_links_between_documents_hold():
+    """Every relative link in README and docs leads to a file."""
+    broken = [
+        f"{document.name}: {target}"
+        for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+        if not (document.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+def _tree(root: type[errors.ServiceError]) -> list[type[errors.ServiceError]]:
+    found = [root]
+    for child in root.__subclasses__():
+        found += _tree(child)
+    return found

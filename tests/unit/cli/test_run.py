@@ -1,0 +1,179 @@
+"""``vllm-pkg run``: what it selects and shows; the host itself is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.command_line import MACHINES, snapshot
+from vllm_pkg.health.checker import HealthResult, Result
+
+LOADING = HealthResult(Result.LOADING, "The model is loading.")
+FAILURE = HealthResult(Result.FAILURE, "It ended.")
+
+
+@pytest.fixture(name="hosts")
+def hosts_fixture(monkeypatch):
+    """The settings of each host that was run: only its events come, at once."""
+    started = []
+
+    def run_host(settings, events):
+        started.append(settings)
+        events.on_started()
+        events.on_health(LOADING, 2.0)
+        events.on_health(FAILURE, 31.4)
+
+    monkeypatch.setattr("vllm_pkg.cli.foreground.run_host", run_host)
+    return started
+
+
+def stored(cli):
+    """Return what store.json holds."""
+    return json.loads((cli.main / "store.json").read_text())
+
+
+def test_the_first_run_serves_the_test_model(cli, hosts):
+    """With nothing selected the built-in model is, and the screen says what it is."""
+    shown = cli("run")
+
+    assert shown.code == 0
+    assert len(hosts) == 1
+    assert stored(cli)["modelSelection"] == {"selection": "tiny"}
+    assert "its weights are random and it talks\n  nonsense" in shown.out
+    assert "[   2 s] loading: The model is loading.\n" in shown.out
+    assert "[  31 s] failure: It ended.\n" in shown.out
+    assert shown.out.endswith("Stopped; no process is left.\n")
+
+
+def test_without_a_default_it_waits_for_set_model(cli, hosts):
+    """``--no-default`` selects nothing, and the screen says how to select."""
+    shown = cli("run", "--no-default")
+
+    assert (shown.code, len(hosts)) == (0, 1)
+    assert not (cli.main / "store.json").exists()
+    assert "Model     none selected; choose one: " in shown.out
+    assert "Try it" not in shown.out
+
+
+def test_a_selection_is_left_alone(cli, hosts):
+    """A second run serves what is selected already."""
+    cli.store({"serveArgs": ["org/name"], "other": 1})
+    before = snapshot(cli.folder)
+
+    shown = cli("run")
+
+    assert (shown.code, len(hosts)) == (0, 1)
+    assert "  Model     org/name\n" in shown.out
+    assert snapshot(cli.folder) == before
+
+
+def test_options_override_the_environment(cli, hosts, monkeypatch):
+    """Host and port are those of the options, also for the programs it starts."""
+    monkeypatch.setenv("VLLM_PKG_HOST", "::1")
+
+    shown = cli("run", "--model", "org/name", "--host", "0.0.0.0", "--port", "8124")
+
+    assert [(item.host, item.port) for item in hosts] == [("0.0.0.0", 8124)]
+    assert (os.environ["VLLM_PKG_HOST"], os.environ["VLLM_PKG_PORT"]) == (
+        "0.0.0.0",
+        "8124",
+    )
+    assert "API       http://127.0.0.1:8124/v1\n" in shown.out
+    assert "The API listens on 0.0.0.0: others on the network reach it" in shown.out
+
+
+def test_a_forced_preset_is_selected_and_told(cli, hosts, monkeypatch):
+    """A preset that is too large for this machine can be served all the same."""
+    monkeypatch.setenv("VLLM_PKG_VARIANT", "nvidia")
+    monkeypatch.setenv("VLLM_PKG_HARDWARE", str(MACHINES / "rtx-4090.json"))
+
+    shown = cli("run", "--model", "qwen36-27b", "--force")
+
+    assert (shown.code, len(hosts)) == (0, 1)
+    assert stored(cli)["modelSelection"] == {"selection": "qwen36-27b"}
+    assert "Model     Qwen3.6 27B (ask for it as " in shown.out
+
+
+@pytest.mark.parametrize(
+    ("store", "path", "body"),
+    [
+        (
+            {"serveArgs": ["o'rg/na me"]},
+            "chat/completions",
+            {
+                "model": "o'rg/na me",
+                "messages": [{"role": "user", "content": "Hello!"}],
+                "max_tokens": 32,
+            },
+        ),
+        (
+            {"serveArgs": ["x"], "modelSelection": {"selection": "minilm"}},
+            "embeddings",
+            {"model": "x", "input": "a kitten"},
+        ),
+        (
+            {"serveArgs": ["x"], "modelSelection": {"selection": "gone"}},
+            "chat/completions",
+            {
+                "model": "x",
+                "messages": [{"role": "user", "content": "Hello!"}],
+                "max_tokens": 32,
+            },
+        ),
+    ],
+)
+@pytest.mark.usefixtures("hosts")
+def test_the_printed_request_survives_a_shell(cli, tmp_path, store, path, body):
+    """A shell gives curl the address, and the body as it is meant."""
+    cli.store(store)
+    line = cli("run").out.split("Try it    ")[1].splitlines()[0]
+    curl = tmp_path / "programs" / "curl"
+    curl.write_text(
+        f"#!{sys.executable}\nimport sys, json\nprint(json.dumps(sys.argv))"
+    )
+    curl.chmod(0o755)
+
+    told = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+
+    arguments = json.loads(told.stdout)
+    assert arguments[2] == f"http://127.0.0.1:{os.environ['VLLM_PKG_PORT']}/v1/{path}"
+    assert json.loads(arguments[-1]) == body
+
+
+@pytest.mark.parametrize("place", ["path", "beside", "nowhere"])
+@pytest.mark.usefixtures("hosts")
+def test_commands_are_shown_as_they_can_be_called(cli, tmp_path, monkeypatch, place):
+    """On PATH by its name, else by its whole path, else through Python."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    program = folder / "vllm-pkg"
+    programs = {"path": f"{folder}:{tmp_path / 'programs'}"}
+    monkeypatch.setenv("PATH", programs.get(place, str(tmp_path / "programs")))
+    monkeypatch.setattr("sys.executable", str(folder / "python"))
+    if place != "nowhere":
+        program.write_text("")
+        program.chmod(0o755)
+    shown = {
+        "path": "vllm-pkg",
+        "beside": f"'{program}'",
+        "nowhere": f"'{folder}/python' -m vllm_pkg",
+    }
+
+    cli.store({"serveArgs": ["org/name"]})
+
+    assert f"  Key       {shown[place]} key show\n" in cli("run").out
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_failure_is_red_on_a_terminal(cli, monkeypatch):
+    """On a terminal a failure stands out; elsewhere no codes are written."""
+    cli.store({"serveArgs": ["org/name"]})
+    assert "\x1b" not in cli("run").out
+
+    monkeypatch.setattr("vllm_pkg.cli.foreground.sys.stdout.isatty", lambda: True)
+
+    assert "\x1b[31m[  31 s] failure: It ended.\x1b[0m\n" in cli("run").out
