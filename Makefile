@@ -53,11 +53,11 @@ options: $(ENGINE_DONE)  ## Write the table of options anew, out of the installe
 
 torture: $(ENGINE_DONE)  ## The long form of the tests that record guarantees: hours
 	@VLLM_PKG_TORTURE=1 $(BIN)/python -m pytest -o timeout=14400 \
-	  --guarantees docs/guarantees/long.json
+	  tests --guarantees=docs/guarantees/long.json
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 guarantees: $(ENGINE_DONE)  ## Try the guarantees, and write docs/guarantees.md
-	@$(BIN)/python -m pytest --guarantees docs/guarantees/quick.json
+	@$(BIN)/python -m pytest tests --guarantees=docs/guarantees/quick.json
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 rootfs-test:  ## Run and test in a fresh Debian (root, debootstrap); FAST=1: less
