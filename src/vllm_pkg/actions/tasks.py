@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vllm_pkg.package.manifest import load_manifest
-from vllm_pkg.state.store import load_store
+from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
@@ -43,7 +43,7 @@ def pending_tasks(settings: Settings) -> tuple[Task, ...]:
     Raises:
         StateError: store.json is damaged or cannot be read.
     """
-    is_selected = load_store(settings).is_model_selected
+    is_selected = observe_store(settings).is_model_selected
     return tuple(
         Task(entry.action_id, entry.severity, entry.reason)
         for entry in load_manifest().tasks

@@ -14,7 +14,7 @@ from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.hosts.standalone.control import running_host
 from vllm_pkg.state import records
-from vllm_pkg.state.store import load_store
+from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def collect(settings: Settings) -> dict[str, Any]:
     Raises:
         ServiceError: a state file is damaged, or a setting is wrong.
     """
-    store = load_store(settings)
+    store = observe_store(settings)
     host = running_host(settings)
     start = records.read_start(settings)
     hardware = detect_hardware(settings)

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.clock import BootClock, Clock
-from vllm_pkg.errors import StateWriteFailed
+from vllm_pkg.errors import StateCorrupt, StateWriteFailed
 from vllm_pkg.health.checker import (
     Api,
     Engine,
@@ -19,7 +19,7 @@ from vllm_pkg.health.watcher import remembered_stall, watch_progress
 from vllm_pkg.settings import Profile
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
-from vllm_pkg.state.store import load_store
+from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
     from vllm_pkg.health.progress import Stall
@@ -52,7 +52,7 @@ def observe(settings: Settings, clock: Clock) -> Observation:
         # It may have ended since; what answered need not be the engine then.
         engine = _engine_state(start, boot_id)
     return Observation(
-        is_model_selected=load_store(settings).is_model_selected,
+        is_model_selected=_is_model_selected(settings, engine),
         is_host_running=is_host_running(settings, boot_id),
         engine=engine,
         elapsed_s=clock.now_s() - start.started_s if start else 0.0,
@@ -61,6 +61,16 @@ def observe(settings: Settings, clock: Clock) -> Observation:
         failure=_failure_since(records.read_failure(settings), start, boot_id),
         stall=stall,
     )
+
+
+def _is_model_selected(settings: Settings, engine: Engine) -> bool:
+    try:
+        return observe_store(settings).is_model_selected
+    except StateCorrupt:
+        if engine is not Engine.RUNNING:
+            raise
+        # It serves what was selected; the damage matters at its next start.
+        return True
 
 
 def is_host_running(settings: Settings, boot_id: str) -> bool:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 _SET_ASIDE: Final = "corrupt"
+_OBSERVED_HINT: Final = (
+    "restore it from a backup; else the next start of the service sets it aside"
+)
 _SET_ASIDE_HINT: Final = "restore it from a backup, or start again without it"
 
 
@@ -72,6 +75,26 @@ def read_document(path: Path) -> Document | None:
         return Document(parse_object(data), data)
     except Malformed as error:
         raise set_aside(path, str(error), data) from error
+
+
+def observe_object(path: Path) -> dict[str, Any] | None:
+    """
+    Read a JSON object and leave the file alone whatever it holds; see `read_object`.
+
+    Raises:
+        StateCorrupt: it holds something else; it was left as it is.
+        StateUnreadable: it exists and cannot be read.
+    """
+    data = _read(path)
+    try:
+        return None if data is None else parse_object(data)
+    except Malformed as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, what: str) -> StateCorrupt:
+    """Return the error for a damaged file that was left where it is."""
+    return StateCorrupt(f"{path} is damaged: {what}", hint=_OBSERVED_HINT)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

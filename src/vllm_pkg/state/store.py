@@ -137,6 +137,24 @@ def load_store(settings: Settings) -> Store:
     return read_store(settings)[0]
 
 
+def observe_store(settings: Settings) -> Store:
+    """
+    Read store.json for a look at the service; a damaged one is left where it is.
+
+    A monitor looks every second: were the first look to set the file aside, all later
+    ones would see a service without a model.
+
+    Raises:
+        StateCorrupt: it is damaged.
+        StateUnreadable: it cannot be read.
+    """
+    document = documents.observe_object(settings.store_file)
+    try:
+        return Store() if document is None else parse_store(document)
+    except documents.Malformed as error:
+        raise documents.damaged(settings.store_file, str(error)) from error
+
+
 def read_store(settings: Settings) -> tuple[Store, bytes | None]:
     """
     Read store.json together with its bytes, None when there is no file.

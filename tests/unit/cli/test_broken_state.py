@@ -45,6 +45,8 @@ READERS_OF_STORE = {
     "run": ("run", "--no-default"),
     "run a model": ("run", "--model", "org/name"),
 }
+# What only looks changes nothing, and says the same at each look.
+OBSERVERS = {"health", "status"}
 DAMAGED_CREDENTIALS = {
     "truncated": (b'{"apiKey": "abc', "it is not JSON"),
     "binary": (b"\xff\x00", "it is not UTF-8 text"),
@@ -86,13 +88,29 @@ def check_set_aside(cli, command, file, content, what):
     assert snapshot(cli.folder) == expected | {kept: before[name]}
 
 
-@pytest.mark.parametrize("reader", READERS_OF_STORE)
+@pytest.mark.parametrize("reader", sorted(READERS_OF_STORE.keys() - OBSERVERS))
 def test_a_truncated_store_is_set_aside(ready, reader):
     """Whichever command meets it first: its content is kept under another name."""
     content, what = DAMAGED_STORES["truncated"]
     store = ready.main / "store.json"
 
     check_set_aside(ready, READERS_OF_STORE[reader], store, content, what)
+
+
+@pytest.mark.parametrize("observer", sorted(OBSERVERS))
+def test_a_look_at_a_damaged_store_changes_nothing(ready, observer):
+    """Every look says that the store is damaged, and none sets it aside."""
+    store = ready.main / "store.json"
+    store.write_bytes(b'{"serveArgs": ["a/b"')
+    before = snapshot(ready.folder)
+
+    looks = [ready(observer), ready(observer)]
+
+    assert [look.code for look in looks] == [74, 74]
+    for look in looks:
+        assert f"{store} is damaged: it is not JSON" in look.error_line()
+        assert "the next start of the service sets it aside" in look.err
+    assert snapshot(ready.folder) == before
 
 
 @pytest.mark.parametrize("damage", DAMAGED_STORES)

@@ -12,6 +12,7 @@ import pytest
 
 from support.fake_clock import FakeClock
 from support.settings_factory import make_settings
+from vllm_pkg.errors import StateCorrupt
 from vllm_pkg.health.checker import Api, Engine, Result
 from vllm_pkg.health.probe import ask_api, check_health, observe
 from vllm_pkg.state import records
@@ -116,6 +117,28 @@ def test_ready_engine(settings, serve_status):
     _start(settings, port=serve_status(200))
 
     assert check_health(settings, FakeClock()).result is Result.SUCCESS
+
+
+@pytest.mark.parametrize("text", ["garbage", '{"serveArgs": 5}'])
+def test_damaged_store_beside_a_ready_engine(settings, serve_status, text):
+    """An engine that serves is ready although the store was damaged since."""
+    _start(settings, port=serve_status(200))
+    settings.store_file.write_text(text)
+
+    looks = {check_health(settings, FakeClock()).result for _ in range(2)}
+
+    assert looks == {Result.SUCCESS}
+    assert settings.store_file.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["garbage", '{"serveArgs": 5}'])
+def test_damaged_store_without_an_engine(settings, text):
+    """Without an engine the damage is told at each look."""
+    settings.store_file.write_text(text)
+
+    for _ in range(2):
+        with pytest.raises(StateCorrupt, match="is damaged"):
+            check_health(settings, FakeClock())
 
 
 def test_window_counts_from_the_daemons_start(settings):
