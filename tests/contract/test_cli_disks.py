@@ -113,10 +113,11 @@ def test_a_damaged_file_that_cannot_be_moved_is_told(environment, tmp_path):
     """What is damaged and cannot be set aside is said to be both."""
     store = tmp_path / "main" / "store.json"
     store.write_text("{")
+    store.chmod(0o600)
     before = snapshot(tmp_path)
 
     with modes({store.parent: 0o555}):
-        ended = run_without_privilege(environment, "health")
+        ended = run_without_privilege(environment, "daemon", "--print")
 
     assert ended.code == 74
     assert f"{store} is damaged: it is not JSON" in ended.error_line()
