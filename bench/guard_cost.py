@@ -13,7 +13,6 @@ is the same for both sides of a pair.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -22,13 +21,13 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guard_switch import BARE, GUARDED
+from serve_benchmark import ServeBenchmark
 from statistics_of_pairs import Ratio, ratio_of_pairs
 
 from support.live_engine import LiveEngine
@@ -43,11 +42,6 @@ WAYS: Final = ("unguarded", "guarded", "caddy")
 RATE: Final = "requests per second"
 CPU: Final = "requests per CPU second of the API server"
 CONNECTIONS: Final = 8
-CHAT: Final = {
-    "model": "tiny",
-    "messages": [{"role": "user", "content": "Hello"}],
-    "max_tokens": 1,
-}
 CADDYFILE: Final = """{{
   admin off
   auto_https off
@@ -115,38 +109,14 @@ def measure_http(setup: Setup, way: str, seconds: int) -> dict[str, float]:
     return {RATE: rate, CPU: count / (setup.cpu_s() - before_s)}
 
 
-def measure_inference(setup: Setup, way: str, count: int) -> dict[str, float]:
-    """Measure chats of one token over connections that are kept."""
+def measure_inference(
+    setup: Setup, benchmark: ServeBenchmark, way: str, count: int
+) -> dict[str, float]:
+    """Measure completions of one token with ``vllm bench serve``."""
     port = setup.use(way)
-    body = json.dumps(CHAT).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Authorization: Bearer {setup.key}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    before_s, started_s = setup.cpu_s(), time.perf_counter()
-    asyncio.run(_chat_all(port, head.encode() + body, count))
-    wall_s = time.perf_counter() - started_s
-    return {RATE: count / wall_s, CPU: count / (setup.cpu_s() - before_s)}
-
-
-async def _chat_all(port: int, request: bytes, count: int) -> None:
-    share = count // CONNECTIONS
-    await asyncio.gather(
-        *(_chat_many(port, request, share) for _ in range(CONNECTIONS))
-    )
-
-
-async def _chat_many(port: int, request: bytes, count: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in range(count):
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        if not head.startswith("http/1.1 200"):
-            raise RuntimeError(f"a request failed:\n{head}")
-        await reader.readexactly(int(_figure(r"content-length: (\d+)", head)))
-    writer.close()
-    await writer.wait_closed()
+    before_s = setup.cpu_s()
+    rate = benchmark.request_rate(port, count)
+    return {RATE: rate, CPU: count / (setup.cpu_s() - before_s)}
 
 
 def _figure(pattern: str, text: str) -> str:
@@ -186,14 +156,16 @@ def measure_rounds(
 def run(arguments: argparse.Namespace, setup: Setup) -> dict[str, Any]:
     """Measure everything and return the document of results."""
     machine = _machine()
+    tokenizer = setup.engine.settings.local_models_dir / "tiny"
+    benchmark = ServeBenchmark(tokenizer, setup.key)
     series = {
         "GET /v1/models": measure_rounds(
             lambda way: measure_http(setup, way, arguments.seconds),
             arguments.http_rounds,
             "HTTP path",
         ),
-        "chat of one token": measure_rounds(
-            lambda way: measure_inference(setup, way, arguments.chats),
+        "vllm bench serve": measure_rounds(
+            lambda way: measure_inference(setup, benchmark, way, arguments.requests),
             arguments.inference_rounds,
             "inference",
         ),
@@ -270,8 +242,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--http-rounds", type=int, default=60)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--inference-rounds", type=int, default=1000)
-    parser.add_argument("--chats", type=int, default=40)
+    parser.add_argument("--inference-rounds", type=int, default=300)
+    parser.add_argument("--requests", type=int, default=100)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         engine = LiveEngine(

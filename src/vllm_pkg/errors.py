@@ -14,6 +14,15 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
      |                           EngineStopError, HostNotRunning(75, 409),
      |                           InstallFailed
      +- CacheError(73, 409)      ModelInUse, NotInCache, DeletionIncomplete
+     +- DownloadError(75, 502)   in models/download/errors.py:
+     |                           HubUnreachable, HubRateLimited(429), DownloadStalled,
+     |                           DownloadCancelled(409), DownloadCorrupt,
+     |                           DiskFull(73, 507), CacheUnwritable(73, 500),
+     |                           RepositoryNotFound(78, 404), RepositoryHidden(77, 401),
+     |                           RevisionNotFound(78, 404), NoWeights(78, 422),
+     |                           FileNotInRepository(78, 404), HubRefused(77, 403),
+     |                           LicenceNotAccepted(77, 403), HubTokenRefused(77, 401),
+     |                           OfflineIncomplete(78, 409)
      +- OutputFailed(74, 500)
 
 The numbers are (exit code, HTTP status); a class without numbers has its parent's.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PORT_MAX: Final = 65535
+DOWNLOAD_STALL_TIMEOUT_S: Final = 30.0
+SWITCH_TIMEOUT_S: Final = 2100.0
 
 
 class Profile(StrEnum):
@@ -127,11 +129,27 @@ SETTINGS: Final = (
         "folder",
     ),
     Setting(
+        "download_stall_timeout_s",
+        "VLLM_PKG_DOWNLOAD_STALL_TIMEOUT_S",
+        "For how long no byte of a download may arrive before it is started again;"
+        " 0: for ever.",
+        "30",
+        "seconds",
+    ),
+    Setting(
         "stall_timeout_s",
         "VLLM_PKG_STALL_TIMEOUT_S",
         "For how long the engine may stand still while requests run before it counts"
         " as stuck; 0: for ever; empty means: 120 s, and 900 s without a GPU.",
         "",
+        "seconds",
+    ),
+    Setting(
+        "switch_timeout_s",
+        "VLLM_PKG_SWITCH_TIMEOUT_S",
+        "After how long a newly selected model that is not ready gives its place back"
+        " to the one before; 0: never.",
+        "2100",
         "seconds",
     ),
 )
@@ -150,11 +168,18 @@ class Settings:
     hardware_file: Path | None
     templates: Path
     stall_timeout_s: float | None = None
+    download_stall_timeout_s: float = DOWNLOAD_STALL_TIMEOUT_S
+    switch_timeout_s: float = SWITCH_TIMEOUT_S
 
     @property
     def store_file(self) -> Path:
         """The selected model: store.json."""
         return self.main / "store.json"
+
+    @property
+    def switch_file(self) -> Path:
+        """The switch of models that is under way, or the last one: switch.json."""
+        return self.main / "switch.json"
 
     @property
     def secrets_file(self) -> Path:
@@ -207,6 +232,21 @@ class Settings:
         return self.run_dir / "start.json"
 
     @property
+    def start_lock_file(self) -> Path:
+        """The lock under which the record of a start is changed."""
+        return self.run_dir / "start.lock"
+
+    @property
+    def start_history_file(self) -> Path:
+        """How long earlier starts took, and the memory they measured."""
+        return self.run_dir / "start-history.json"
+
+    @property
+    def estimates_file(self) -> Path:
+        """What estimates of memory have learned from starts."""
+        return self.run_dir / "estimates.json"
+
+    @property
     def failure_file(self) -> Path:
         """Record of the engine's last failure."""
         return self.run_dir / "last-failure.json"
@@ -215,6 +255,21 @@ class Settings:
     def progress_file(self) -> Path:
         """Record of whether the engine gets anywhere."""
         return self.run_dir / "progress.json"
+
+    @property
+    def switch_progress_file(self) -> Path:
+        """How far the preparation of a switch is."""
+        return self.run_dir / "switch-progress.json"
+
+    @property
+    def fetcher_file(self) -> Path:
+        """Record of the fetcher that is running."""
+        return self.run_dir / "fetcher.json"
+
+    @property
+    def fetcher_lock_file(self) -> Path:
+        """The lock that the fetcher holds for as long as it runs."""
+        return self.run_dir / "fetcher.lock"
 
     @property
     def host_file(self) -> Path:
@@ -274,6 +329,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         hardware_file=Path(text["hardware_file"]) if text["hardware_file"] else None,
         templates=Path(text["templates"]),
         stall_timeout_s=_seconds("stall_timeout_s", text["stall_timeout_s"]),
+        download_stall_timeout_s=_seconds(
+            "download_stall_timeout_s", text["download_stall_timeout_s"]
+        )
+        or 0.0,
+        switch_timeout_s=_seconds("switch_timeout_s", text["switch_timeout_s"]) or 0.0,
     )
 
 

@@ -185,6 +185,18 @@ def test_the_metadata_are_startos_shape():
             "hasInput": True,
         },
         {
+            "id": "apply-fix",
+            "name": "Apply Fix",
+            "description": "Change the setting that made the last start fail",
+            "warning": (
+                "The arguments of the model are changed, and the service is restarted."
+            ),
+            "visibility": "hidden",
+            "allowedStatuses": "any",
+            "group": None,
+            "hasInput": False,
+        },
+        {
             "id": "delete-model-cache",
             "name": "Delete Model Cache",
             "description": (
@@ -194,6 +206,18 @@ def test_the_metadata_are_startos_shape():
                 "The files of the model are deleted permanently. Serving that model "
                 "again means downloading it again."
             ),
+            "visibility": "enabled",
+            "allowedStatuses": "any",
+            "group": None,
+            "hasInput": True,
+        },
+        {
+            "id": "hugging-face-token",
+            "name": "Hugging Face Token",
+            "description": (
+                "Set the token for gated and private models, and test what it may read"
+            ),
+            "warning": None,
             "visibility": "enabled",
             "allowedStatuses": "any",
             "group": None,

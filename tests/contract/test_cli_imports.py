@@ -22,6 +22,7 @@ HEAVY = {
     "huggingface_hub",
     "supervisor",
     "psutil",
+    "rich",
 }
 ENGINE = {"vllm", "torch", "transformers", "fastapi", "nicegui"}
 # Prints the exit code and the modules after one command line, as the last line.

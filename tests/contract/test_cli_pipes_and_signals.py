@@ -132,8 +132,9 @@ def test_following_the_log_until_ctrl_c(environment, tmp_path):
     assert shown.read_text().startswith("history\nadded\n")
 
 
-def test_watching_the_status_until_ctrl_c(environment, tmp_path):
-    """On a terminal the status is shown anew until Ctrl-C, which is quiet."""
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_watching_the_status_until_ctrl_c(environment, tmp_path, kind):
+    """On any terminal the status is shown anew until Ctrl-C, which is quiet."""
     terminal, other_end = os.openpty()
     said = tmp_path / "said"
     seen = bytearray()
@@ -149,7 +150,10 @@ def test_watching_the_status_until_ctrl_c(environment, tmp_path):
     with (
         said.open("w") as stderr,
         started(
-            environment, "status", "--watch", stdout=other_end, stderr=stderr
+            environment | {"TERM": kind},
+            *("status", "--watch"),
+            stdout=other_end,
+            stderr=stderr,
         ) as process,
     ):
         wait_until(read_status, 30, "the status")

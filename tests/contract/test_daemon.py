@@ -8,16 +8,14 @@ import random
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.fake_vllm import FakeVllm, make_fake_vllm
+from support.daemons import KEY, Daemon
+from support.fake_vllm import make_fake_vllm
 from support.process_tree import ProcessTree, start_tree
-from support.service import free_port
-from support.settings_factory import make_settings
-from support.tools import require, require_tool
+from support.tools import require
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.processes import instance_id
@@ -27,7 +25,6 @@ from vllm_pkg.state.identity import ProcessIdentity, started_ticks
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEY = "abcdefghijABCDEFGHIJ01"
 OTHER = "fedcba9876543210"
 # The program with less patience, so that a test need not wait for 15 s.
 HASTY = """\
@@ -37,103 +34,6 @@ from vllm_pkg.engine import daemon
 daemon.LEFTOVER_GRACE_S = 0.5
 run()
 """
-
-
-@dataclass
-class Daemon:
-    """
-    A daemon over volumes of its own, with a fake engine.
-
-    Args:
-        folder: Both volumes stand below it.
-        fake: The environment with the fake engine.
-    """
-
-    folder: Path
-    fake: FakeVllm
-    process: subprocess.Popen[bytes] | None = None
-
-    def __post_init__(self) -> None:
-        """Choose a port, and prepare the folders."""
-        self.variables = {
-            "VLLM_PKG_PROFILE": "standalone",
-            "VLLM_PKG_MAIN": str(self.folder / "main"),
-            "VLLM_PKG_PUBLIC": str(self.folder / "public"),
-            "VLLM_PKG_PORT": str(free_port()),
-            "VLLM_PKG_VARIANT": "cpu",
-        }
-        self.prefix: tuple[str, ...] = ()
-        self.settings = make_settings(self.folder)
-        self.settings.main.mkdir()
-        self.settings.public.mkdir()
-        self.settings.credentials_file.write_text(json.dumps({"apiKey": KEY}))
-
-    def select(self, *serve_args: str) -> None:
-        """Select a model."""
-        document = {"serveArgs": list(serve_args)}
-        self.settings.store_file.write_text(json.dumps(document))
-
-    def under_startos(self, variant: str = "cpu") -> None:
-        """Be StartOS: its port is fixed, so the daemon gets a network of its own."""
-        unshare = require_tool("unshare")
-        done = subprocess.run([unshare, "--net", "true"], check=False)
-        require(done.returncode == 0, "a network of its own is not permitted")
-        self.prefix = (unshare, "--net")
-        self.variables |= {
-            "VLLM_PKG_PROFILE": "startos",
-            "VLLM_PKG_VARIANT": variant,
-        }
-
-    def start(self, program: tuple[str, ...] | None = None) -> subprocess.Popen[bytes]:
-        """Start the daemon."""
-        with self.output.open("wb") as output, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [*self.prefix, *(program or self.fake.program), "daemon"],
-                env=os.environ | self.variables,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-            )
-        return self.process
-
-    @property
-    def output(self) -> Path:
-        """What it wrote on stdout."""
-        return self.folder / "stdout"
-
-    @property
-    def errors(self) -> Path:
-        """What it wrote on stderr."""
-        return self.folder / "stderr"
-
-    def wait_idle(self) -> None:
-        """Wait until it says that it waits."""
-        wait_until(
-            lambda: self.output.read_text().endswith("No model selected; waiting.\n"),
-            20,
-            "idling",
-        )
-
-    def wait_engine(self) -> dict[str, Any]:
-        """Wait until the engine is started and return what it was given."""
-        return wait_until(self.fake.starts, 20, "the engine")[-1]
-
-    def health(self) -> tuple[int, str]:
-        """Return exit code and output of the health check."""
-        done = subprocess.run(
-            [*self.fake.program, "health"],
-            env=os.environ | self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout
-
-    def close(self) -> None:
-        """End what runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 @pytest.fixture(name="daemon")

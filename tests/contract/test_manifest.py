@@ -53,7 +53,9 @@ def test_actions_and_tasks():
     assert [(item.id, item.name) for item in manifest.actions] == [
         ("get-api-credentials", "Get API Key"),
         ("set-model", "Set Model"),
+        ("apply-fix", "Apply Fix"),
         ("delete-model-cache", "Delete Model Cache"),
+        ("hugging-face-token", "Hugging Face Token"),
         ("rotate-api-key", "Rotate API Key"),
         ("add-api-key", "Add API Key"),
         ("list-api-keys", "List API Keys"),
@@ -62,7 +64,7 @@ def test_actions_and_tasks():
     assert {item.allowed_statuses for item in manifest.actions} == {"any"}
     assert {item.visibility for item in manifest.actions} == {"enabled"}
     groups = [item.group for item in manifest.actions]
-    assert groups == [None, None, None, "Keys", "Keys", "Keys", "Keys"]
+    assert groups == [None, None, None, None, None, "Keys", "Keys", "Keys", "Keys"]
     warning = manifest.action("delete-model-cache").warning
     assert warning is not None
     assert "deleted permanently" in warning
@@ -75,8 +77,12 @@ def test_actions_and_tasks():
 
 def test_health_messages_are_the_missions():
     """The health check has the mission's texts, and its window of 35 minutes."""
-    (check,) = load_manifest().health_checks
+    check = load_manifest().health_checks[0]
     assert check.id == "primary"
+    assert check.messages.success is not None
+    assert check.messages.no_model is not None
+    assert check.messages.failure is not None
+    assert check.messages.loading is not None
     assert check.name == {"en_US": "vLLM API"}
     assert check.window_seconds == 2100
     assert check.messages.success["en_US"] == "The vLLM API is ready"
@@ -95,14 +101,18 @@ def test_health_messages_are_the_missions():
 
 def test_the_health_code_says_what_the_manifest_says():
     """The code that answers without reading YAML has the same texts and window."""
-    (check,) = load_manifest().health_checks
-    assert check.id == checker.CHECK_ID
-    assert check.name["en_US"] == checker.CHECK_NAME
-    assert check.window_seconds == checker.LOADING_WINDOW_S
-    assert check.messages.success["en_US"] == checker.READY
-    assert check.messages.no_model["en_US"] == checker.NO_MODEL
-    assert check.messages.loading["en_US"] == checker.LOADING
-    assert check.messages.failure["en_US"] == checker.TIMED_OUT
+    primary, download = load_manifest().health_checks
+    assert primary.id == checker.CHECK_ID
+    assert primary.name["en_US"] == checker.CHECK_NAME
+    assert primary.window_seconds == checker.LOADING_WINDOW_S
+    assert primary.messages.success == {"en_US": checker.READY}
+    assert primary.messages.no_model == {"en_US": checker.NO_MODEL}
+    assert primary.messages.loading == {"en_US": checker.LOADING}
+    assert primary.messages.failure == {"en_US": checker.TIMED_OUT}
+    assert download.id == checker.DOWNLOAD_ID
+    assert download.name["en_US"] == checker.DOWNLOAD_NAME
+    assert download.window_seconds is None
+    assert download.messages.disabled == {"en_US": checker.NO_DOWNLOAD}
 
 
 def test_oneshot():

@@ -30,6 +30,11 @@ from vllm_pkg.state.identity import started_ticks
 
 HEEDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 NOBODY = HostEvents(on_started=lambda: None, on_health=lambda *_: None)
+# What runs beside the engine, and beside a daemon that idles.
+RUNNING = {
+    "serve": ("run", "supervisord", "keeper", "fetcher", "recorder", "serve"),
+    "daemon": ("run", "supervisord", "keeper", "fetcher", "daemon"),
+}
 # Waits for signals that come at any moment of a wait, two hundred times in a row.
 HAMMERED = """\
 import random, signal
@@ -61,6 +66,8 @@ class Host(Service):
         return super().environment | {
             "TMPDIR": str(self.temporary),
             "VLLM_PKG_VARIANT": "cpu",
+            # Nothing is fetched: the fake engine needs no weights.
+            "HF_HUB_OFFLINE": "1",
         }
 
     def select(self, *serve_args: str) -> None:
@@ -131,7 +138,15 @@ class Host(Service):
 
 def _role(argv: list[str]) -> str:
     line = " ".join(argv)
-    for role in ("serve", "daemon", "keeper", "supervisord", "run"):
+    for role in (
+        "serve",
+        "daemon",
+        "keeper",
+        "supervisord",
+        "recorder",
+        "fetcher",
+        "run",
+    ):
         if role in line:
             return role
     return line
@@ -186,12 +201,12 @@ def test_each_signal_ends_everything(make_host):
         host.start("--no-default")
     for number, host in ready.items():
         host.wait_shown("success: The vLLM API is ready")
-        host.wait_processes("run", "supervisord", "keeper", "serve")
+        host.wait_processes(*RUNNING["serve"])
         assert len(list(host.temporary.iterdir())) == 1
         host.send(number)
     for number, host in idle.items():
         host.wait_shown("disabled: No model selected.")
-        host.wait_processes("run", "supervisord", "keeper", "daemon")
+        host.wait_processes(*RUNNING["daemon"])
         host.send(number)
 
     for host in (*ready.values(), *idle.values()):
@@ -289,7 +304,7 @@ def test_of_two_started_together_one_runs(make_host):
         lambda: next((one for one in both if one.poll() is not None), None), 20, "one"
     )
     winner = both[1 - both.index(loser)]
-    host.wait_processes("run", "supervisord", "keeper", "daemon")
+    host.wait_processes(*RUNNING["daemon"])
 
     error = loser.communicate()[1]
     winner.send_signal(signal.SIGINT)
@@ -306,13 +321,13 @@ def test_killed_host_takes_everything_with_it(make_host):
     for host in hosts.values():
         host.start("--no-default")
     for role, host in hosts.items():
-        host.wait_processes("run", "supervisord", "keeper", role)
+        host.wait_processes(*RUNNING[role])
         assert host.end(signal.SIGKILL) == -signal.SIGKILL
     for host in hosts.values():
         host.wait_none()
         host.start("--no-default")
     for role, host in hosts.items():
-        host.wait_processes("run", "supervisord", "keeper", role)
+        host.wait_processes(*RUNNING[role])
         host.send(signal.SIGINT)
 
     for host in hosts.values():
@@ -324,13 +339,13 @@ def test_engine_left_on_the_port_is_ended_by_the_next_run(host):
     """Host and supervisor killed together leave an engine; the next start ends it."""
     host.start()
     host.wait_shown("success: The vLLM API is ready")
-    running = host.wait_processes("run", "supervisord", "keeper", "serve")
+    running = host.wait_processes(*RUNNING["serve"])
     # The supervisor is stopped first, so that it cannot hear that the host ended.
     running["supervisord"].suspend()
     running["run"].kill()
     running["supervisord"].kill()
     host.wait_end()
-    left = host.wait_processes("serve")["serve"]
+    left = host.wait_processes("recorder", "serve")["serve"]
     (host.folder / "run.log").unlink()
 
     host.start()
@@ -347,7 +362,7 @@ def test_killed_supervisor_is_told_and_leaves_nothing(make_host):
     for host in hosts.values():
         host.start("--no-default")
     for role, host in hosts.items():
-        running = host.wait_processes("run", "supervisord", "keeper", role)
+        running = host.wait_processes(*RUNNING[role])
         running["supervisord"].kill()
 
     for host in hosts.values():
@@ -399,7 +414,7 @@ def test_engine_is_restarted_although_nothing_can_be_recorded(host):
     failure_file = host.main / "run" / "last-failure.json"
     failure_file.mkdir()
 
-    host.wait_processes("run", "supervisord", "keeper", "serve")["serve"].kill()
+    host.wait_processes(*RUNNING["serve"])["serve"].kill()
     wait_until(lambda: len(host.fake.starts()) == 2, 20, "the second start")
 
     log = (host.main / "logs" / "host.log").read_text()
@@ -439,7 +454,7 @@ def test_closed_terminal_ends_everything(host):
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY),  # noqa: PLW1509
     )
     os.close(slave)
-    host.wait_processes("run", "supervisord", "keeper", "serve")
+    host.wait_processes(*RUNNING["serve"])
 
     os.close(master)
 

@@ -2,7 +2,7 @@
 The whole service on a real vLLM, in the order in which a person meets it.
 
 One service runs through all tests of this file; each builds on the ones before it, and
-the engine starts five times in all.
+the engine starts seven times in all.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import pytest
 
 from support import dependent
 from support.hub_cache import write_cached_model
-from support.service import HealthPoller, Service, free_port
+from support.service import START_TIMEOUT_S, HealthPoller, Service, free_port
 from support.tools import require, require_tool
 from support.waiting import wait_until
+from vllm_pkg.engine.phases import Phase
+from vllm_pkg.models.tiny import tiny_files
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(420)]
 
@@ -40,17 +42,13 @@ CUSTOM = {
     }
 }
 MINILM = {"config": {"selection": "minilm", "value": {}}}
-BROKEN = {
-    "config": {
-        "selection": "custom",
-        "value": {"args": f"{REPOSITORY} --max-model-len many", "env": []},
-    }
-}
 READY = "The vLLM API is ready"
 
 
-def _run_action(service: Service, action: str, value: object = None) -> dict[str, Any]:
-    arguments = ["action", "run", action]
+def _run_action(
+    service: Service, action: str, value: object = None, *options: str
+) -> dict[str, Any]:
+    arguments = ["action", "run", action, *options]
     if value is None:
         result = service.json(*arguments)
     else:
@@ -129,6 +127,29 @@ def test_health_went_through_loading_and_never_failed(poller):
     assert results.index("loading") < results.index("success")
     assert "disabled" in results
     assert "failure" not in results[results.index("disabled") :]
+
+
+def test_the_start_was_told_as_it_went(service, poller):
+    """Phases advanced in their order, health told them, and the start has its log."""
+    start = service.json("status", "--json")["start"]
+    order = [phase.value for phase in Phase]
+    names = [item["phase"] for item in start["phases"]]
+    log = Path(start["logFile"])
+    lines = log.read_text(errors="replace").splitlines()
+    history = json.loads((service.main / "run" / "start-history.json").read_text())
+    (learned,) = history["starts"].values()
+    told = {seen["message"] for seen in poller.seen if seen["result"] == "loading"}
+
+    assert (start["phase"], start["percent"]) == ("ready", 100.0)
+    assert {"starting", "load", "warm-up"} <= set(names)
+    assert names == sorted(names, key=order.index)
+    seconds = sum(item["seconds"] for item in start["phases"])
+    assert seconds == pytest.approx(start["readyAfterS"], abs=1.0)
+    assert log.parent == service.main / "logs"
+    assert lines[0].startswith("=== vllm-pkg: engine start ")
+    assert any("Application startup complete" in line for line in lines)
+    assert any("Now: starting the engine" in message for message in told)
+    assert learned["runs"][0]["memory"]["kv_cache_tokens"] > 0
 
 
 def test_openai_client_streams_a_chat(service):
@@ -278,29 +299,32 @@ def test_model_in_use_is_not_deleted(service):
     assert service.health()["result"] == "success"
 
 
-def test_a_wrong_argument_fails_at_once_with_its_cause(service):
-    """An argument that vLLM refuses is a failure with vLLM's words, and is final."""
-    _run_action(service, "set-model", BROKEN)
+def test_a_broken_model_gives_its_place_back(service):
+    """T17: weights that are damaged fail the switch; the old model serves again."""
+    options = "--max-model-len 512 --enforce-eager --kv-cache-memory-bytes 64M"
 
-    service.wait_result("failure")
-    wait_until(lambda: "exit code" in service.health()["message"], 10, "the cause")
-    health = service.health()
+    result = _run_action(service, "set-model", _broken(service, options))
+    returned = _wait_switch(service)
 
-    assert "exit code 2" in health["message"]
-    assert "--max-model-len" in health["message"]
-    assert "It is not started again." in health["message"]
-    assert service.json("status", "--json")["lastFailure"]["is_final"] is True
+    assert result["title"] == "Switch Begun"
+    assert returned["phase"] == "returned"
+    assert returned["reason"].startswith("The engine ended with exit code 1.")
+    assert returned["returnReason"] is None
+    assert "The switch to broken was taken back" in service.command("status").stdout
+    assert service.health()["result"] == "success"
+    assert [model.id for model in _client(service).models.list()] == ["old-model"]
 
 
 def test_switching_to_a_real_embedding_model(service):
     """
-    Set Model recovers from the failure and serves real weights: cat is near kitten.
+    The switch is prepared and done, and serves real weights: cat is near kitten.
 
     The expected figures are those of the same weights in plain transformers 5.19 with
     mean pooling: 0.7882 and 0.3161.
     """
     _run_action(service, "set-model", MINILM)
-    service.wait_result("success")
+    assert _wait_switch(service)["phase"] == "done"
+    assert service.health()["result"] == "success"
 
     answer = _client(service).embeddings.create(
         model="all-MiniLM-L6-v2", input=["cat", "kitten", "tax"]
@@ -329,6 +353,21 @@ def test_old_models_cache_is_deleted(service):
     assert REPOSITORY in result["message"]
     assert size > 0
     assert service.health()["result"] == "success"
+
+
+def test_a_wrong_argument_fails_at_once_with_its_cause(service):
+    """Restarted at once, what vLLM refuses fails with vLLM's words, and is final."""
+    broken = _broken(service, "--max-model-len many")
+    _run_action(service, "set-model", broken, "--no-prepare")
+
+    service.wait_result("failure")
+    wait_until(lambda: "exit code" in service.health()["message"], 10, "the cause")
+    health = service.health()
+
+    assert "exit code 2" in health["message"]
+    assert "--max-model-len" in health["message"]
+    assert "It is not started again." in health["message"]
+    assert service.json("status", "--json")["lastFailure"]["is_final"] is True
 
 
 def test_ctrl_c_leaves_no_process_behind(service, poller):
@@ -382,6 +421,27 @@ def test_end_leaves_no_process_behind(service):
     """The second Ctrl-C leaves nothing either."""
     assert service.interrupt() == 0
     assert service.leftovers() == []
+
+
+def _broken(service: Service, options: str) -> dict[str, Any]:
+    """Return the form's value for a folder with damaged weights."""
+    folder = service.folder / "broken"
+    folder.mkdir(exist_ok=True)
+    for name, content in tiny_files().items():
+        (folder / name).write_bytes(content)
+    (folder / "model.safetensors").write_bytes(bytes(64))
+    args = f"{folder} --served-model-name broken {options}"
+    return {"config": {"selection": "custom", "value": {"args": args, "env": []}}}
+
+
+def _wait_switch(service: Service) -> dict[str, Any]:
+    """Wait until the switch is over and return what came of it."""
+
+    def over() -> dict[str, Any] | None:
+        current = service.json("switch", "status", "--json")["current"]
+        return current if current["isOver"] else None
+
+    return wait_until(over, START_TIMEOUT_S, "the end of the switch")
 
 
 def _cosine(first: list[float], second: list[float]) -> float:

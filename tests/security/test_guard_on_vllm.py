@@ -1,36 +1,29 @@
 """
 The guard on a real vLLM: every route it has, and keys that change while it serves.
 
-The router with every switch on needs no engine; one guarded engine serves everything
-else; on one without the guard the same check must find open routes.
+One guarded engine serves everything; on one without the guard the same check must find
+open routes. What vLLM can have besides is in test_guard_routes.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from support.live_engine import LiveEngine, SteadyClient
-from support.tools import require
-from support.vllm_routes import list_all_routes
-from support.waiting import wait_until
-from vllm_pkg.engine import guard
-from vllm_pkg.engine.daemon import engine_program
-from vllm_pkg.engine.guard.routes import (
-    ADMIN_ROUTES,
-    KEY_ROUTES,
-    OPEN_ROUTES,
-    Access,
-    classify,
+from support.guard_checks import (
+    WRONG_KEY,
+    example_path,
+    find_open_routes,
+    find_unclassified,
+    listed_routes,
+    require_engine,
 )
-from vllm_pkg.errors import EngineNotInstalled
+from support.live_engine import LiveEngine, SteadyClient
+from support.waiting import wait_until
+from vllm_pkg.engine.guard.routes import ADMIN_ROUTES, KEY_ROUTES
 from vllm_pkg.state import atomic, keys
 from vllm_pkg.state.secrets import Role, change_secrets
 
@@ -40,23 +33,10 @@ pytestmark = [
     pytest.mark.timeout(420),
 ]
 
-WRONG = "Wrong0123456789ABCDEFG"
 CHAT = {
     "model": "tiny",
     "messages": [{"role": "user", "content": "Hello"}],
     "max_tokens": 1,
-}
-# vLLM mounts its metrics by this regex, which takes more than the two paths allowed.
-MOUNTS = {
-    r"^/metrics(?P<path>.*)$": "/metrics",
-    r"^/static/(?P<path>.*)$": "/static/a.css",
-}
-# These need a library, or an option that replaces other routes: not in the list.
-NOT_LISTED = {
-    ("POST", "/cohere/v2/chat"),
-    ("POST", "/cohere/v2/chat/render"),
-    ("GET", "/static/{name:path}"),
-    ("HEAD", "/static/{name:path}"),
 }
 LEAKING = [
     *(("POST", "/invocations"), ("POST", "/tokenize"), ("POST", "/detokenize")),
@@ -65,62 +45,10 @@ LEAKING = [
 ]
 
 
-def _example(path: str) -> str:
-    """Return a path that a route with parameters matches."""
-    return re.sub(r"\{\w+\}", "x1", MOUNTS.get(path, path))
-
-
-def _unclassified(routes):
-    """Return the routes that nobody has decided about."""
-    return [
-        (method, path)
-        for method, path in routes
-        if classify("GET" if method == "MOUNT" else method, _example(path))
-        is Access.UNKNOWN
-    ]
-
-
-def _open_routes(engine):
-    """Return the routes of a live engine that answer without a key but should not."""
-    found = []
-    for method, path in engine.routes():
-        method = "GET" if method == "MOUNT" else method  # noqa: PLW2901
-        if method == "WEBSOCKET" or (method, path) in _listed(OPEN_ROUTES):
-            continue
-        for key in (None, WRONG):
-            if engine.ask(method, _example(path), key).status != 401:
-                found.append((method, path))
-                break
-    return found
-
-
-def _listed(table):
-    return {
-        (method, path)
-        for methods, paths in table.items()
-        for method in methods.split()
-        for path in paths
-    }
-
-
-def _require_engine():
-    try:
-        engine_program()
-    except EngineNotInstalled:
-        require(condition=False, what="vLLM is missing")
-
-
-@pytest.fixture(name="application", scope="module")
-def application_fixture():
-    """The routes of the installed vLLM with every switch on."""
-    _require_engine()
-    return list_all_routes(guard.GUARD)
-
-
 @pytest.fixture(name="engine", scope="module")
 def engine_fixture(tmp_path_factory):
     """A guarded engine."""
-    _require_engine()
+    require_engine()
     engine = LiveEngine(tmp_path_factory.mktemp("guarded"))
     yield engine.start()
     engine.stop()
@@ -130,43 +58,6 @@ def engine_fixture(tmp_path_factory):
 def key_fixture(engine):
     """The primary key, as it is now."""
     return engine.service.key()
-
-
-def test_every_route_that_vllm_can_have_is_classified(application, guarantee):
-    """T27: with every task and switch on, there is no route nobody decided about."""
-    found = _unclassified(application.routes)
-    guarantee(
-        "T27",
-        "Every route that the pinned vLLM can have is open, needs a key, or is"
-        " administration",
-        tried=len(application.routes),
-        violations=len(found),
-        unit="routes",
-        control="routes that vLLM does not have yet: found",
-    )
-    assert len(application.routes) > 80
-    assert found == []
-
-
-def test_a_new_route_is_noticed(application):
-    """A route that a later vLLM adds, of any kind, is found."""
-    added = [("POST", "/v1/new"), ("PUT", "/health"), ("WEBSOCKET", "/v1/models")]
-    more = [("MOUNT", "^/files(?P<path>.*)$"), ("UNKNOWN", "Host()")]
-    assert _unclassified([*application.routes, *added, *more]) == [*added, *more]
-
-
-def test_no_entry_of_the_table_is_stale(application):
-    """Every path and method of the table exists, or stands among the exceptions."""
-    known = {*application.routes, ("GET", "/metrics"), ("HEAD", "/metrics")}
-    listed = _listed(OPEN_ROUTES) | _listed(KEY_ROUTES) | _listed(ADMIN_ROUTES)
-    heads = {("HEAD", "/health"), ("HEAD", "/ping")}
-    assert listed - known == NOT_LISTED | heads
-
-
-def test_nothing_stands_before_the_guard(application):
-    """Of all middleware of vLLM the guard is the outermost."""
-    assert application.middleware[0] == "Guard"
-    assert len(application.middleware) > 3
 
 
 def test_every_live_route_is_classified(engine, key):
@@ -180,12 +71,12 @@ def test_every_live_route_is_classified(engine, key):
     ]
     assert len(published) > 20
     assert len(engine.routes()) > 30
-    assert _unclassified([*published, *engine.routes()]) == []
+    assert find_unclassified([*published, *engine.routes()]) == []
 
 
 def test_no_live_route_answers_without_a_key(engine, guarantee):
     """T27: every route but health answers 401 without a key, and with a wrong one."""
-    found = _open_routes(engine)
+    found = find_open_routes(engine)
     guarantee(
         "T27",
         "No route of a running vLLM but health answers without a key or with a wrong"
@@ -200,17 +91,17 @@ def test_no_live_route_answers_without_a_key(engine, guarantee):
 
 def test_administration_is_refused_to_users(engine, key):
     """Each route of administration, mounted or not, answers 403 to a user's key."""
-    for method, path in sorted(_listed(ADMIN_ROUTES)):
-        assert engine.ask(method, _example(path)).status == 401
-        assert engine.ask(method, _example(path), WRONG).status == 401
-        assert engine.ask(method, _example(path), key).status == 403
+    for method, path in sorted(listed_routes(ADMIN_ROUTES)):
+        assert engine.ask(method, example_path(path)).status == 401
+        assert engine.ask(method, example_path(path), WRONG_KEY).status == 401
+        assert engine.ask(method, example_path(path), key).status == 403
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(_listed(KEY_ROUTES)))
+@pytest.mark.parametrize(("method", "path"), sorted(listed_routes(KEY_ROUTES)))
 def test_no_listed_route_answers_without_a_key(engine, method, path):
     """Also where this engine has no such route, nobody learns that without a key."""
     if method != "WEBSOCKET":
-        assert engine.ask(method, _example(path)).status == 401
+        assert engine.ask(method, example_path(path)).status == 401
 
 
 @pytest.mark.parametrize(
@@ -230,7 +121,7 @@ def test_known_leaks_are_closed(engine, method, path):
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["error"]["code"] == "missing_api_key"
-    assert engine.ask(method, path, WRONG).status == 401
+    assert engine.ask(method, path, WRONG_KEY).status == 401
 
 
 def test_health_is_open(engine):
@@ -250,7 +141,7 @@ def test_websockets_are_refused_with_401(engine, key):
     }
     for path in ("/v1/realtime", "/health", "/nothing"):
         assert engine.ask("GET", path, headers=headers).status == 401
-        assert engine.ask("GET", path, WRONG, headers=headers).status == 401
+        assert engine.ask("GET", path, WRONG_KEY, headers=headers).status == 401
     assert engine.ask("GET", "/nothing", key, headers=headers).status == 404
     # This model has no such route, and says so in its own way.
     assert engine.ask("GET", "/v1/realtime", key, headers=headers).status == 403
@@ -424,47 +315,12 @@ def test_the_end_writes_the_counts_and_no_key_is_in_the_log(engine, key):
     assert named.key not in log
 
 
-SERVER = """
-import uvicorn
-from fastapi import FastAPI
-from vllm_pkg.engine.guard.middleware import Guard
-
-app = FastAPI()
-app.add_middleware(Guard)
-print("before")
-uvicorn.run(app, host="127.0.0.1", port=0)
-print("after")
-"""
-
-
-def test_a_guard_that_cannot_be_set_up_ends_the_server(tmp_path):
-    """Without a key file the server that vLLM uses ends with 3 and never listens."""
-    _require_engine()
-    environment = {
-        "VLLM_PKG_MAIN": str(tmp_path),
-        "VLLM_PKG_PUBLIC": str(tmp_path),
-        "VLLM_PKG_GUARD_KEY": "Engine0123456789ABCDEF",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", SERVER],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 3
-    assert done.stdout == "before\n"
-    assert "the guard of the API has no key" in done.stderr
-    assert "Uvicorn running" not in done.stderr
-
-
 def test_without_the_guard_the_same_check_finds_open_routes(tmp_path):
     """The positive control: the very check above fails on an unguarded engine."""
     engine = LiveEngine(tmp_path, is_guarded=False)
     try:
         engine.start()
-        found = _open_routes(engine)
+        found = find_open_routes(engine)
     finally:
         engine.stop()
     assert set(LEAKING) - {("GET", "/metrics")} <= set(found)

@@ -1,39 +1,42 @@
 """
-A real vLLM that is looked through, frozen and killed: T28, T19 and T10.
+A real vLLM that is looked through, kept busy, frozen and killed: T28, T20, T19 and T10.
 
 One service with a canary for a key runs through all tests of this file, under a umask
 that hides nothing; each test builds on the ones before it, and the engine starts three
-times in all.
+times in all. VLLM_PKG_TORTURE=1 asks for the long form.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import threading
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
 
 import psutil
 import pytest
 
-from support.service import Service, free_port
+from support.canary import (
+    CANARY,
+    STALL_S,
+    CanaryService,
+    command_lines,
+    completion,
+    with_key,
+)
+from support.guarantees.plugin import is_long
+from support.service import free_port
 from support.tools import require
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
-from vllm_pkg.engine.exit_report import START_MARK
-from vllm_pkg.engine.processes import find_engine_processes, instance_id
+from vllm_pkg.health.progress import Progress, StallDetector
+from vllm_pkg.health.watcher import read_report
 from vllm_pkg.state.identity import started_ticks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.engine,
@@ -41,22 +44,11 @@ pytestmark = [
     pytest.mark.timeout(420),
 ]
 
-CANARY = "CANARYcanaryCANARY1234"
-STALL_S = 10
 # The keeper looks every 5 s; what a loaded machine needs comes on top.
 PERIOD_S = 5
 SLACK_S = 10
+CLIENTS = 8
 TINY = {"config": {"selection": "tiny", "value": {}}}
-
-
-@dataclass
-class CanaryService(Service):
-    """A service that takes a stall for one after few seconds."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment, with the shorter limit."""
-        return super().environment | {"VLLM_PKG_STALL_TIMEOUT_S": str(STALL_S)}
 
 
 @pytest.fixture(name="service", scope="module")
@@ -78,66 +70,22 @@ def service_fixture(tmp_path_factory):
         os.umask(earlier)
 
 
-def _ask(service, method, path, body=None, key=CANARY):
-    """Return status, headers and body of one answer as one text."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    with contextlib.closing(connection):
-        connection.request(method, path, body, headers)
-        with connection.getresponse() as answer:
-            text = answer.read().decode(errors="replace")
-            return answer.status, f"{answer.headers}\n{text}"
-
-
-def _completion(tokens):
-    document = {"model": "tiny", "prompt": "a", "max_tokens": tokens}
-    return json.dumps(document | {"ignore_eos": True, "temperature": 0})
-
-
-def _engine(service) -> list[psutil.Process]:
-    return find_engine_processes(instance_id(service.main))
-
-
-def _starts(service) -> int:
-    log = service.main / "logs" / "engine.log"
-    return int(log.read_text(errors="replace").count(START_MARK))
-
-
-def _files(service) -> Iterator[Path]:
-    for volume in (service.main, service.public):
-        for folder, _, names in os.walk(volume):
-            yield from (Path(folder, name) for name in names)
-
-
-def _with_key(texts: dict[str, bytes]) -> list[str]:
-    return [name for name, text in texts.items() if CANARY.encode() in text]
-
-
-def _command_lines() -> dict[str, bytes]:
-    found = {}
-    for process in psutil.process_iter():
-        try:
-            line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        found[f"pid {process.pid}"] = line
-    return found
-
-
 def test_t28_error_bodies_do_not_hold_the_key(service, guarantee):
     """T28: no answer of the API, right or wrong, repeats the key it was sent."""
     requests = [
         ("GET", "/v1/models", None),
         ("GET", "/openapi.json", None),
         ("GET", "/docs", None),
+        ("GET", "/docs/oauth2-redirect", None),
+        ("GET", "/redoc", None),
         ("GET", "/metrics", None),
         ("GET", "/version", None),
         ("GET", "/no/such/path", None),
         ("GET", f"/v1/models?key={CANARY[:-1]}", None),
         ("POST", "/v1/completions", "{"),
         ("POST", "/v1/completions", "[]"),
-        ("POST", "/v1/completions", _completion(-1)),
-        ("POST", "/v1/completions", _completion(10**9)),
+        ("POST", "/v1/completions", completion(-1)),
+        ("POST", "/v1/completions", completion(10**9)),
         ("POST", "/v1/completions", json.dumps({"model": "none", "prompt": "a"})),
         ("POST", "/v1/chat/completions", json.dumps({"model": "tiny"})),
         ("POST", "/tokenize", "\x00"),
@@ -145,13 +93,11 @@ def test_t28_error_bodies_do_not_hold_the_key(service, guarantee):
         ("PUT", "/v1/models", None),
     ]
     bodies = {
-        f"{method} {path} {number}": _ask(service, method, path, body)[1].encode()
+        f"{method} {path} {number}": service.ask(method, path, body)[1].encode()
         for number, (method, path, body) in enumerate(requests)
     }
-    bodies["wrong key"] = _ask(service, "GET", "/v1/models", key=CANARY + "x")[
-        1
-    ].encode()
-    hits = _with_key(bodies)
+    bodies["wrong key"] = service.ask("GET", "/v1/models", key=CANARY + "x")[1].encode()
+    hits = with_key(bodies)
     guarantee(
         "T28",
         "The key is in no answer of the API",
@@ -161,46 +107,137 @@ def test_t28_error_bodies_do_not_hold_the_key(service, guarantee):
         control="the search finds the key in credentials.json",
     )
 
-    assert _ask(service, "GET", "/v1/models")[0] == 200
+    assert service.ask("GET", "/v1/models")[0] == 200
     assert hits == []
+
+
+@contextmanager
+def _clients(service, count):
+    """Keep the engine busy; yield the counts of answers that come at the end."""
+    is_over = Event()
+    with ThreadPoolExecutor(count) as pool:
+        clients = [pool.submit(service.complete_until, is_over) for _ in range(count)]
+        try:
+            yield clients
+        finally:
+            is_over.set()
+
+
+def test_t20_a_busy_engine_is_left_alone(service, guarantee):
+    """T20: saturated for longer than the limit, with late probes: no restart."""
+    seconds = 60 if is_long() else STALL_S + PERIOD_S
+    server = psutil.Process(service.start_record().process.pid)
+    clock = BootClock()
+    results = []
+    with _clients(service, CLIENTS) as clients:
+        wait_until(lambda: service.running_requests() > 1, 60, "a busy engine")
+        until_s = clock.now_s() + seconds
+        while clock.now_s() < until_s:
+            # Longer than a probe waits, and shorter than the limit: its core goes on.
+            server.suspend()
+            try:
+                results.append(service.health()["result"])
+            finally:
+                server.resume()
+            results.append(service.wait_result("success")["result"])
+    answers = sum(client.result() for client in clients)
+    timeouts = results.count("loading")
+    starts = service.starts()
+    has_failed = (service.main / "run" / "last-failure.json").exists()
+    guarantee(
+        "T20",
+        "An engine that is busy is never taken for a stuck one",
+        tried=answers,
+        violations=starts - 1 + int(has_failed) + results.count("failure"),
+        unit=f"answers of a saturated real engine in {seconds} s (limit {STALL_S} s,"
+        f" {timeouts} probes timed out)",
+        control="the same engine, frozen, is found: T19",
+    )
+
+    assert starts == 1
+    assert not has_failed
+    assert set(results) == {"loading", "success"}
+    assert timeouts >= 1
+    assert answers >= CLIENTS
+
+
+def test_t19_a_core_that_hangs_while_idle_is_found(service, guarantee):
+    """T19: it says that it has no request; the guard has one that gets no word."""
+    core = service.core()
+    start = service.start_record()
+    detector, clock = StallDetector(3.0), BootClock()
+    seen: list[Progress] = []
+
+    def look():
+        report = read_report(service.settings, start)
+        assert report is not None
+        earlier = seen[-1] if seen else None
+        seen.append(detector.observe(earlier, report, clock.now_s()))
+        return detector.judge(seen[-1])
+
+    wait_until(lambda: service.running_requests() == 0, 60, "an idle engine")
+    look()
+    core.suspend()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            request = pool.submit(service.complete, 2)
+            stall = wait_until(look, 8, "the stall to be seen")
+            # Before the service's own limit, so that it goes on as it is.
+            core.resume()
+            status = request.result()
+    finally:
+        core.resume()
+    gauges = {core.sample.requests for progress in seen for core in progress.cores}
+    guarantee(
+        "T19",
+        "A core that hangs while it is idle is found by the first request",
+        tried=1,
+        violations=int(stall.requests != 1) + int(status != 200),
+        unit=f"idle cores of a real engine (found after {stall.still_s:.1f} s,"
+        " limit 3 s)",
+        control="vLLM's own gauges said all the time that there was no request",
+    )
+
+    assert stall.requests == 1
+    assert 3.0 <= stall.still_s < 8.0
+    assert gauges == {0}
+    assert status == 200
+    assert service.starts() == 1
 
 
 def test_t19_a_frozen_core_is_found_and_restarted_once(service, guarantee):
     """T19: with its core stopped, vLLM still answers 200; we say it is stuck."""
-    assert _starts(service) == 1
-    core = next(one for one in _engine(service) if "EngineCore" in one.name())
-    is_over = threading.Event()
-    client = threading.Thread(target=_keep_busy, args=(service, is_over))
-    client.start()
+    assert service.starts() == 1
+    core = service.core()
     clock = BootClock()
-    try:
-        wait_until(lambda: _freeze_busy(service, core), 60, "a frozen request")
+    with _clients(service, 1):
+        wait_until(lambda: service.freeze_busy(core), 60, "a frozen request")
         frozen_s = clock.now_s()
-    finally:
-        is_over.set()
-    lies = _ask(service, "GET", "/health")[0]
-    failure = service.wait_result("failure")
-    found_s = clock.now_s() - frozen_s
-    # Evidence comes first, and takes a few seconds.
-    record_file = service.main / "run" / "last-failure.json"
-    wait_until(record_file.exists, 60, "the record of the failure")
-    record = json.loads(record_file.read_text())
-    client.join()
+        lies = service.ask("GET", "/health")[0]
+        failure = service.wait_result("failure")
+        found_s = clock.now_s() - frozen_s
+        # Evidence comes first, and takes a few seconds.
+        record_file = service.main / "run" / "last-failure.json"
+        wait_until(record_file.exists, 60, "the record of the failure")
+        record = json.loads(record_file.read_text())
+        # With the folder of evidence that was just made, and a failure on record.
+        hits = with_key(service.texts())
     service.wait_result("success")
-    status, _ = _ask(service, "POST", "/v1/completions", _completion(2))
-    restarts = _starts(service) - 1
+    status = service.complete(2)
+    restarts = service.starts() - 1
     late = found_s > STALL_S + PERIOD_S + SLACK_S
     guarantee(
         "T19",
         "An engine whose core hangs is found, and restarted exactly once",
         tried=1,
-        violations=int(restarts != 1) + int(status != 200) + int(late),
+        violations=int(restarts != 1) + int(status != 200) + int(late) + len(hits),
         unit=f"frozen cores of a real engine (found after {found_s:.1f} s,"
         f" limit {STALL_S} s)",
         control="its /health still answered 200",
     )
 
     assert lies == 200
+    assert hits == []
     assert failure["message"].startswith("The engine is stuck: 1 request runs and no")
     assert record["summary"].startswith("The engine is stuck: 1 request runs")
     assert record["starts"] == 1
@@ -229,9 +266,9 @@ def test_t28_no_process_and_no_output_shows_the_key(service, guarantee):
     supervisor = json.loads((service.main / "run" / "host.json").read_text())
     host = psutil.Process(supervisor["process"]["pid"])
     # The engine's own environment is where the key belongs.
-    engine = {process.pid for process in _engine(service)}
+    engine = {process.pid for process in service.engine()}
     below = [one for one in host.children(recursive=True) if one.pid not in engine]
-    texts = _command_lines()
+    texts = command_lines() | service.texts()
     for process in (host, *below):
         texts[f"environment of {process.pid}"] = str(process.environ()).encode()
     for arguments in (
@@ -245,30 +282,30 @@ def test_t28_no_process_and_no_output_shows_the_key(service, guarantee):
         ("preset", "list"),
         ("no-such-command",),
     ):
-        texts[" ".join(arguments)] = _printed(service, *arguments)
+        texts[" ".join(arguments)] = service.printed(*arguments)
     debugging = {"VLLM_PKG_DEBUG": "1", "VLLM_PKG_HARDWARE": "/no/such/file"}
-    texts["error"] = _printed(service, "status", **debugging)
-    hits = _with_key(texts)
+    texts["error"] = service.printed("status", **debugging)
+    hits = with_key(texts)
     guarantee(
         "T28",
         "Outside StartOS the key is in no command line, in no environment but the"
-        " engine's, and in nothing that a command prints",
+        " engine's, in no record or log while it runs, and in nothing that is printed",
         tried=len(texts),
         violations=len(hits),
-        unit="command lines, environments and outputs",
+        unit="command lines, environments, files and outputs",
         control="with --show-secrets the search finds it",
     )
 
     assert len(below) >= 2
     assert hits == []
-    assert CANARY.encode() in _printed(service, "daemon", "--print", "--show-secrets")
+    assert CANARY.encode() in service.printed("daemon", "--print", "--show-secrets")
 
 
 def test_t10_after_kill_9_the_core_is_gone_before_the_next_start(service, guarantee):
     """T10: the API server is killed; nothing of it lives when the next one starts."""
     start_file = service.main / "run" / "start.json"
     main = json.loads(start_file.read_text())["process"]["pid"]
-    old = {one.pid: started_ticks(one.pid) for one in _engine(service)}
+    old = {one.pid: started_ticks(one.pid) for one in service.engine()}
     clock = BootClock()
     os.kill(main, signal.SIGKILL)
     killed_s = clock.now_s()
@@ -292,20 +329,16 @@ def test_t10_after_kill_9_the_core_is_gone_before_the_next_start(service, guaran
 
     assert len(old) >= 3
     assert survivors == []
-    assert _starts(service) == 3
+    assert service.starts() == 3
 
 
 def test_t28_no_file_holds_the_key_and_all_modes_are_private(service, guarantee):
     """T28: after the end, no file but the key's own has it; nobody else reads any."""
     assert service.interrupt() == 0
-    texts = {
-        str(path): path.read_bytes()
-        for path in _files(service)
-        if path.name != "credentials.json"
-    }
+    texts = service.texts()
     texts["run.log"] = (service.folder / "run.log").read_bytes()
-    hits = _with_key(texts)
-    places = [service.main, service.public, *_files(service)]
+    hits = with_key(texts)
+    places = [service.main, service.public, *service.files()]
     places += [path.parent for path in places[2:]]
     loose = sorted(
         {
@@ -325,21 +358,10 @@ def test_t28_no_file_holds_the_key_and_all_modes_are_private(service, guarantee)
     )
 
     own = service.public / "credentials.json"
-    assert _with_key({"own": own.read_bytes()}) == ["own"]
+    assert with_key({"own": own.read_bytes()}) == ["own"]
     assert len(texts) > 10
     assert hits == []
     assert loose == []
-
-
-def _printed(service, *arguments, **variables) -> bytes:
-    done = subprocess.run(
-        [*service.program, *arguments],
-        env=service.environment | variables,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout + done.stderr
 
 
 def _pid_of_start(start_file) -> int | None:
@@ -347,27 +369,3 @@ def _pid_of_start(start_file) -> int | None:
         return int(json.loads(start_file.read_text())["process"]["pid"])
     except (OSError, ValueError):
         return None
-
-
-def _running_requests(service) -> float:
-    text = _ask(service, "GET", "/metrics")[1]
-    lines = [
-        line for line in text.splitlines() if line.startswith("vllm:num_requests_run")
-    ]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-def _freeze_busy(service, core) -> bool:
-    """Freeze a core in the middle of a request; let it go on when it had none."""
-    core.suspend()
-    if _running_requests(service) > 0:
-        return True
-    core.resume()
-    return False
-
-
-def _keep_busy(service, is_over) -> None:
-    # The restart cuts the last one off.
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        while not is_over.is_set():
-            _ask(service, "POST", "/v1/completions", _completion(1000))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import psutil
 import pytest
 
-from support.fake_vllm import make_fake_vllm
-from support.service import Service, free_port
+from support.fake_host import make_fake_host
 from vllm_pkg.engine.processes import instance_id
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
@@ -17,20 +18,22 @@ pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 KEY = "CANARYcanaryCANARY1234"
 
 
-class FakeHost(Service):
-    """A whole host over a fake engine."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of this instance."""
-        return super().environment | {"VLLM_PKG_VARIANT": "cpu"}
+# A fault that nobody has thought of, where a command holds the key in its hands.
+BROKEN = """\
+import sys
+from vllm_pkg.cli import key, main
+def explode(text):
+    raise RuntimeError("it broke")
+key.print_text = explode
+sys.argv = ["vllm-pkg", "key", "show"]
+main.run()
+"""
 
 
 @pytest.fixture(name="host")
 def host_fixture(tmp_path):
     """A host whose volumes do not exist yet."""
-    fake = make_fake_vllm(tmp_path / "fake")
-    host = FakeHost(tmp_path, free_port(), fake.program)
+    host = make_fake_host(tmp_path)
     yield host
     host.close()
 
@@ -59,7 +62,7 @@ def _modes(host) -> dict[str, int]:
 def test_t28_modes_are_private_under_any_umask(host, umask, guarantee):
     """T28: a run with a key action and a restart leaves nothing others can read."""
     host.json("init", "--kind", "install", "--json")
-    (host.main / "store.json").write_text(json.dumps({"serveArgs": ["org/name"]}))
+    host.select_model()
     host.start()
     host.wait_result("success")
     host.json("key", "add", "laptop", "--json")
@@ -86,8 +89,7 @@ def test_t28_only_the_engine_gets_the_key(host, guarantee):
     """T28: the key is in the engine's environment, and in no other process's."""
     host.public.mkdir()
     (host.public / "credentials.json").write_text(json.dumps({"apiKey": KEY}))
-    host.main.mkdir()
-    (host.main / "store.json").write_text(json.dumps({"serveArgs": ["org/name"]}))
+    host.select_model()
     host.start()
     host.wait_result("success")
     (start,) = [
@@ -120,3 +122,76 @@ def test_t28_only_the_engine_gets_the_key(host, guarantee):
     assert start["env"]["VLLM_PKG_ENGINE"] == instance_id(host.main)
     assert len(others) >= 3
     assert hits == []
+
+
+def test_t28_loose_modes_are_repaired_before_the_engine_starts(host, guarantee):
+    """T28: what a backup or a careless hand has opened is closed at the next start."""
+    host.json("init", "--kind", "install", "--json")
+    host.select_model()
+    host.json("key", "add", "laptop", "--json")
+    loose = {
+        host.main: 0o777,
+        host.main / "logs": 0o755,
+        host.main / "run": 0o755,
+        host.main / "store.json": 0o664,
+        host.main / "secrets.json": 0o644,
+        host.public: 0o755,
+        host.public / "credentials.json": 0o666,
+    }
+    for path, mode in loose.items():
+        if not path.suffix:
+            path.mkdir(exist_ok=True)
+        path.chmod(mode)
+    seen = {path.stat().st_mode & 0o077 for path in loose}
+    host.start()
+    host.wait_result("success")
+    left = {
+        str(path): f"{path.stat().st_mode & 0o777:o}"
+        for path in loose
+        if path.stat().st_mode & 0o077
+    }
+    listed = host.json("key", "list", "--json")["keys"]
+    guarantee(
+        "T28",
+        "Files and folders that were opened to other users are closed before a start",
+        tried=len(loose),
+        violations=len(left),
+        unit="files and folders",
+        control="before the start each of them was open",
+    )
+
+    assert 0 not in seen
+    assert left == {}
+    assert "laptop" in {key["name"] for key in listed}
+
+
+def test_t28_tracebacks_do_not_show_the_key(host, guarantee):
+    """T28: a fault while a command holds the key tells its line and not its values."""
+    host.public.mkdir()
+    (host.public / "credentials.json").write_text(json.dumps({"apiKey": KEY}))
+    printed = {
+        debug: subprocess.run(
+            [sys.executable, "-c", BROKEN],
+            env=host.environment | {"VLLM_PKG_DEBUG": debug},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for debug in ("", "1")
+    }
+    texts = {debug: done.stdout + done.stderr for debug, done in printed.items()}
+    hits = [debug for debug, text in texts.items() if KEY in text]
+    guarantee(
+        "T28",
+        "No traceback of our programs shows the key",
+        tried=len(printed),
+        violations=len(hits),
+        unit="faults, with and without VLLM_PKG_DEBUG",
+        control="without the fault the same command prints the key",
+    )
+
+    assert hits == []
+    assert "Traceback" in texts["1"]
+    assert "Traceback" not in texts[""]
+    assert "it broke" in texts[""]
+    assert host.command("key", "show").stdout.strip() == KEY

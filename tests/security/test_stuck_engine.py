@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -35,6 +38,31 @@ EMPTY = b"Content-Length: 0\r\n\r\n"
 
 def _status(text: bytes, headers: bytes = EMPTY):
     return send(b"HTTP/1.1 " + text + b"\r\n" + headers)
+
+
+# Binds a port as vLLM does at its start, and listens only when it has loaded: never.
+LOADING = """\
+import signal, socket
+bound = socket.socket()
+bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+bound.bind(("127.0.0.1", 0))
+print(bound.getsockname()[1], flush=True)
+signal.pause()
+"""
+
+
+@contextmanager
+def loading_engine():
+    """Run a program that has bound its port; yield its identity and the port."""
+    argv = [sys.executable, "-IS", "-c", LOADING]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            port = int(child.stdout.readline())
+            ticks = started_ticks(child.pid) or 0
+            yield ProcessIdentity(child.pid, ticks, "boot-1"), port
+        finally:
+            child.kill()
 
 
 # What the port answers, and what health says of it.
@@ -130,6 +158,39 @@ def test_a_200_of_a_stranger_is_no_success(settings, process, result):
     """What answers on the port of an engine that has ended is not the engine."""
     with ScriptedServer(send(OK + EMPTY)) as server:
         assert _check(settings, server.port, process).result == result
+
+
+def test_t21_a_stranger_on_the_port_of_a_loading_engine(
+    settings, monkeypatch, guarantee
+):
+    """T21: what another program answers on our port is never taken for readiness."""
+    answers = (OK + EMPTY, b"HTTP/1.1 503 Service Unavailable\r\n" + EMPTY, b"\x00")
+    with loading_engine() as (engine, port):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        results = []
+        for answer in answers:
+            with ScriptedServer(send(answer), listener.dup()):
+                results.append(_check(settings, port, engine).result)
+        with ScriptedServer(send(OK + EMPTY), listener):
+            owned = _check(settings, port, ALIVE).result
+            monkeypatch.setattr(probe, "is_own_listener", lambda *_: None)
+            fooled = _check(settings, port, engine).result
+    wrong = [result for result in results if result != "loading"]
+    guarantee(
+        "T21",
+        "While our engine loads, a stranger that answers on its port is never success",
+        tried=len(results),
+        violations=len(wrong),
+        unit="answers of a stranger",
+        control="without the look at whose port it is, its 200 is taken for success",
+    )
+
+    assert wrong == []
+    assert owned == "success"
+    assert fooled == "success"
 
 
 def test_an_engine_that_ends_while_it_answers_is_no_success(settings, monkeypatch):

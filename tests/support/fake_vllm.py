@@ -7,7 +7,7 @@ given exit code, and does not tell what it was started with. The daemon looks fo
 the same interpreter and the same packages; everything but the engine is the real one.
 
 Each start appends one line of JSON to a file. The fake then ends with the next of the
-exit codes that the test has set, or answers ``GET /health`` with 200 until it is ended.
+exit codes that the test has set, or answers every GET with 200 until it is ended.
 """
 
 from __future__ import annotations
@@ -37,10 +37,30 @@ if codes:
     print("FakeError: told to end with " + codes[0], flush=True)
     sys.exit(int(codes[0]))
 
+mode = os.environ.get("FAKE_MODE")
+if mode == "exit":
+    print("FakeError: its weights are damaged", flush=True)
+    sys.exit(2)
+if mode == "hang":
+    signal.pause()
+name = argv[argv.index("serve") + 1]
+if "--served-model-name" in argv:
+    name = argv[argv.index("--served-model-name") + 1]
+
 class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(500 if mode == "refuse" else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
+        if self.path == "/v1/models":
+            models = dict(data=[dict(id=name)])
+            self.wfile.write(json.dumps(models).encode())
+        if self.path == "/metrics" and os.path.exists({metrics!r}):
+            with open({metrics!r}, "rb") as stream:
+                self.wfile.write(stream.read())
     def log_message(self, *arguments):
         pass
 
@@ -83,6 +103,10 @@ class FakeVllm:
         text = " ".join(str(code) for code in codes)
         (self.folder / "exits").write_text(text)
 
+    def set_metrics(self, text: str) -> None:
+        """Let ``/metrics`` answer with a text; empty: with nothing, as at first."""
+        (self.folder / "metrics").write_text(text)
+
     def starts(self) -> list[dict[str, Any]]:
         """Return what each start so far was given."""
         text = (self.folder / "starts").read_text()
@@ -100,6 +124,7 @@ def make_fake_vllm(folder: Path) -> FakeVllm:
         python=sys.executable,
         starts=str(folder / "starts"),
         exits=str(folder / "exits"),
+        metrics=str(folder / "metrics"),
     )
     fake.vllm.write_text(text)
     fake.vllm.chmod(0o755)

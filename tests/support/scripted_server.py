@@ -24,12 +24,13 @@ class ScriptedServer:
     Args:
         script: Given the connection, after the request was read, and an event that is
             set when the server ends.
+        listener: A socket that listens already; None: one of its own.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, listener: socket.socket | None = None) -> None:
         self._script = script
         self._ended = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._serve)

@@ -143,11 +143,14 @@ class ActionContext:
     Args:
         settings: Settings in force.
         is_running: Whether the service is running.
+        is_immediate: Whether what is served may be ended at once, without preparing
+            what follows.
         probe: Finds out what the machine is.
     """
 
     settings: Settings
     is_running: bool
+    is_immediate: bool = False
     probe: Callable[[Settings], Hardware] = _detect
 
     def hardware(self) -> Hardware:

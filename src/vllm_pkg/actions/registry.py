@@ -6,14 +6,21 @@ import difflib
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.actions.add_api_key import AddApiKey
+from vllm_pkg.actions.apply_fix import ApplyFix, describe_offer
 from vllm_pkg.actions.delete_model_cache import DeleteModelCache
 from vllm_pkg.actions.get_api_credentials import GetApiCredentials
+from vllm_pkg.actions.hugging_face_token import HuggingFaceToken
 from vllm_pkg.actions.list_api_keys import ListApiKeys
 from vllm_pkg.actions.revoke_api_key import RevokeApiKey
 from vllm_pkg.actions.rotate_api_key import RotateApiKey
 from vllm_pkg.actions.set_model import SetModel
 from vllm_pkg.actions.validation import validate_input
-from vllm_pkg.errors import InvalidArgument, NotAllowedInState, UnknownAction
+from vllm_pkg.errors import (
+    InvalidArgument,
+    NotAllowedInState,
+    StateError,
+    UnknownAction,
+)
 from vllm_pkg.package.manifest import load_manifest
 
 if TYPE_CHECKING:
@@ -28,7 +35,9 @@ if TYPE_CHECKING:
 ACTIONS: Final[tuple[Action, ...]] = (
     GetApiCredentials(),
     SetModel(),
+    ApplyFix(),
     DeleteModelCache(),
+    HuggingFaceToken(),
     RotateApiKey(),
     AddApiKey(),
     ListApiKeys(),
@@ -37,15 +46,18 @@ ACTIONS: Final[tuple[Action, ...]] = (
 _STATES: Final = {"only-running": True, "only-stopped": False}
 
 
-def list_actions(context: ActionContext) -> list[dict[str, Any]]:  # noqa: ARG001
+def list_actions(context: ActionContext) -> list[dict[str, Any]]:
     """
     Return the metadata of every action, in StartOS's shape.
 
     Args:
-        context: What may decide about an action's visibility; nothing so far.
+        context: What decides about an action's visibility and description.
     """
     manifest = load_manifest()
-    return [_metadata(manifest.action(action.id), action) for action in ACTIONS]
+    return [
+        _metadata(manifest.action(action.id), action) | _presently(context, action)
+        for action in ACTIONS
+    ]
 
 
 def action_input(context: ActionContext, action_id: str) -> ActionInput:
@@ -113,6 +125,18 @@ def _check_state(context: ActionContext, entry: ActionEntry) -> None:
         f"{entry.name} may only run while the service is {state}",
         hint=f"{hint} first",
     )
+
+
+def _presently(context: ActionContext, action: Action) -> dict[str, Any]:
+    """Return what the state of the service changes in an action's metadata."""
+    if action.id != ApplyFix.id:
+        return {}
+    try:
+        offer = describe_offer(context)
+    except StateError:
+        # What is damaged is told by the actions that need it.
+        offer = None
+    return {"visibility": "hidden"} if offer is None else {"description": offer}
 
 
 def _metadata(entry: ActionEntry, action: Action) -> dict[str, Any]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vllm_pkg.actions.forms import Field
 
 SHOWN_MAX: Final = 60
+# Of a masked field: what was typed must not stand in an error, nor in a log.
+HIDDEN: Final = "got something else"
 
 
 class Refused(ValueError):
@@ -36,6 +38,8 @@ def check_text(field: Field, value: Any) -> str | None:
     """Check one line or several lines of text against its lengths and patterns."""
     if value is None and not field.get("required", True):
         return None
+    if field.get("masked") and not isinstance(value, str):
+        raise Refused(f"expected text, {HIDDEN}")
     text = _string(value, "text")
     if not text:
         if field.get("required", True):
@@ -44,7 +48,8 @@ def check_text(field: Field, value: Any) -> str | None:
     _check_length(field, len(text), "character")
     for rule in field["patterns"]:
         if not _javascript_regex(rule["regex"]).search(text):
-            raise Refused(f"expected {rule['description']}, got {shown(text)}")
+            got = HIDDEN if field.get("masked") else f"got {shown(text)}"
+            raise Refused(f"expected {rule['description']}, {got}")
     return text
 
 

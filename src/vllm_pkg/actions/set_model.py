@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_pkg.actions import custom_model, forms
+from vllm_pkg.actions.prepared_switch import (
+    ask_for_switch,
+    describe_last_switch,
+    is_prepared_first,
+)
 from vllm_pkg.actions.protocol import (
     ActionContext,
     ActionInput,
@@ -33,6 +38,8 @@ from vllm_pkg.state.store import (
     load_store,
     update_store,
 )
+from vllm_pkg.state.switch import Selected
+from vllm_pkg.state.switch_file import drop_switches
 
 if TYPE_CHECKING:
     from vllm_pkg.hardware.facts import Hardware
@@ -76,7 +83,7 @@ class Choice:
 
 
 class SetModel:
-    """Selects a model; the engine serves it after a restart."""
+    """Selects a model; where one is being served already, the fetcher switches."""
 
     id: ClassVar[str] = "set-model"
     has_input: ClassVar[bool] = True
@@ -90,12 +97,13 @@ class SetModel:
         """
         hardware = context.hardware()
         fits = fit_presets(hardware, find_places(context.settings))
-        spec = {CONFIG: _config_field(fits, _description(hardware))}
+        description = _description(hardware, describe_last_switch(context.settings))
+        spec = {CONFIG: _config_field(fits, description)}
         return ActionInput(spec, _prefill(spec, load_store(context.settings)))
 
     def run(self, context: ActionContext, value: dict[str, Any]) -> ActionOutcome:
         """
-        Select the model.
+        Select the model, or ask for a switch to it where one is being served.
 
         Raises:
             PresetDoesNotFit: the machine has changed since the form was opened.
@@ -175,8 +183,8 @@ def _label(fit: PresetFit) -> str:
     return f"{fit.preset.name}{reason}"
 
 
-def _description(hardware: Hardware) -> str:
-    return " ".join((_ABOUT, *hardware.notes))
+def _description(hardware: Hardware, last_switch: str | None) -> str:
+    return " ".join((_ABOUT, *hardware.notes, *filter(None, (last_switch,))))
 
 
 def _prefill(spec: forms.InputSpec, store: Store) -> dict[str, Any] | None:
@@ -235,12 +243,13 @@ def _select(context: ActionContext, choice: Choice) -> ActionOutcome:
     if local is not None:
         # Before it is selected: what is selected can always be served.
         ensure_local_model(context.settings, local)
-    update_store(
-        context.settings,
-        lambda store: store.with_model(
-            choice.serve_args, choice.serve_env, choice.selection
-        ),
-    )
+    selected = Selected(choice.serve_args, choice.serve_env, choice.selection)
+    if is_prepared_first(context):
+        what_follows = ask_for_switch(context.settings, selected)
+        message = f"{choice.message} {what_follows}"
+        return ActionOutcome(ActionResult("Switch Begun", message))
+    drop_switches(context.settings)
+    update_store(context.settings, selected.put_into)
     return ActionOutcome(
         ActionResult("Model Selected", choice.message), needs_restart=True
     )

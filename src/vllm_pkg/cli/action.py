@@ -10,10 +10,11 @@ import typer
 
 from vllm_pkg.cli.completion import complete_action
 from vllm_pkg.cli.context import current_settings
+from vllm_pkg.cli.group import make_group
 from vllm_pkg.cli.output import AlwaysJsonOption, JsonOption, print_json, print_table
 from vllm_pkg.errors import InvalidArgument
 
-app = typer.Typer(help="What can be done with the service.", no_args_is_help=True)
+app = make_group("What can be done with the service.")
 ActionId = Annotated[
     str,
     typer.Argument(
@@ -60,13 +61,21 @@ def run_one(
         bool,
         typer.Option("--no-restart", help="Leave a running engine as it is."),
     ] = False,
+    no_prepare: Annotated[
+        bool,
+        typer.Option(
+            "--no-prepare",
+            help="Restart at once, without preparing a new model while the old serves.",
+        ),
+    ] = False,
     _json: AlwaysJsonOption = False,
 ) -> None:
     """Run an action and print its result; the engine is restarted when needed."""
     from vllm_pkg.actions import registry  # noqa: PLC0415
     from vllm_pkg.hosts.standalone import control  # noqa: PLC0415
 
-    context = _context()
+    # A switch would restart the engine later on.
+    context = _context(is_immediate=no_prepare or no_restart)
     outcome = registry.run_action(context, action_id, _parse(input_text))
     settings = context.settings
     if outcome.needs_restart and not no_restart and control.running_host(settings):
@@ -74,14 +83,16 @@ def run_one(
     print_json(outcome.result.as_json())
 
 
-def _context() -> Any:
+def _context(*, is_immediate: bool = False) -> Any:
     from vllm_pkg.actions.protocol import ActionContext  # noqa: PLC0415
     from vllm_pkg.clock import BootClock  # noqa: PLC0415
     from vllm_pkg.health.probe import is_host_running  # noqa: PLC0415
 
     settings = current_settings()
     is_running = is_host_running(settings, BootClock().boot_id())
-    return ActionContext(settings=settings, is_running=is_running)
+    return ActionContext(
+        settings=settings, is_running=is_running, is_immediate=is_immediate
+    )
 
 
 def _parse(text: str | None) -> Any:

@@ -14,6 +14,7 @@ from vllm_pkg.actions.protocol import ActionContext
 from vllm_pkg.actions.set_model import select_model
 from vllm_pkg.cli.output import print_text
 from vllm_pkg.cli.status import base_url
+from vllm_pkg.cli.switch import SwitchPrinter
 from vllm_pkg.engine.command import served_name
 from vllm_pkg.errors import PresetUnknown
 from vllm_pkg.health.checker import HealthResult, Result
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "tiny"
 EMBEDDING: Final = "embedding"
+# So often the progress of one phase is printed.
+PROGRESS_S: Final = 15.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
@@ -53,7 +56,8 @@ def run(
     print_text(f"vllm-pkg {__version__}: starting; Ctrl-C stops everything.")
     events = HostEvents(
         on_started=lambda: print_text(_banner(settings, store)),
-        on_health=_print_health,
+        on_health=HealthPrinter(),
+        on_look=SwitchPrinter(settings),
     )
     run_host(settings, events)
     print_text("Stopped; no process is left.")
@@ -111,8 +115,34 @@ def _banner(settings: Settings, store: Store) -> str:
     return "\n".join(lines)
 
 
-def _print_health(health: HealthResult, elapsed_s: float) -> None:
-    line = f"[{elapsed_s:4.0f} s] {health.result.value}: {health.message}"
+class HealthPrinter:
+    """Prints each change of the health, and of a long start only now and then."""
+
+    def __init__(self) -> None:
+        self._last: HealthResult | None = None
+        self._printed_s = 0.0
+
+    def __call__(self, health: HealthResult, elapsed_s: float) -> None:
+        """
+        Take what the health is now.
+
+        Args:
+            health: The health.
+            elapsed_s: Seconds since the service was started.
+        """
+        last, text = self._last, health.message
+        if last is not None and health.detail and last.result is health.result:
+            is_soon = elapsed_s - self._printed_s < PROGRESS_S
+            if is_soon and last.phase == health.phase:
+                return
+            # The words before it are known, once they have been printed.
+            text = health.detail if last.detail else text
+        self._last, self._printed_s = health, elapsed_s
+        _print_health(health, text, elapsed_s)
+
+
+def _print_health(health: HealthResult, text: str, elapsed_s: float) -> None:
+    line = f"[{elapsed_s:4.0f} s] {health.result.value}: {text}"
     if health.result is Result.FAILURE and sys.stdout.isatty():
         line = f"\x1b[31m{line}\x1b[0m"
     print_text(line)

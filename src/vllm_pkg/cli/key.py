@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from vllm_pkg.cli.context import current_settings
+from vllm_pkg.cli.group import make_group
 from vllm_pkg.cli.output import JsonOption, print_json, print_table, print_text
 from vllm_pkg.errors import ConfigError, InvalidArgument
 from vllm_pkg.state import keys
 from vllm_pkg.state.credentials import API_KEY, load_key
 from vllm_pkg.state.secrets import Role
 
-app = typer.Typer(help="The keys of the API.", no_args_is_help=True)
+app = make_group("The keys of the API.")
 
 
 @app.callback()

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vllm_pkg import __version__
-from vllm_pkg.cli import action, hardware, key, logs, preset, service
+from vllm_pkg.cli import action, hardware, key, logs, model, preset, service, switch
 from vllm_pkg.cli.output import JSON_FLAG, print_error, print_text
 from vllm_pkg.cli.typed_text import TextGroup
 from vllm_pkg.errors import ServiceError, UsageError
@@ -24,6 +24,8 @@ EXIT_INTERRUPTED = 130
 # Typer carries its own copy of click since 0.20-odd and used the package before: the
 # base of all errors that concern the command line is found through what it exports.
 _COMMAND_LINE_ERROR = typer.BadParameter.__mro__[2]
+# One of them, whose message is the help of a group that was called without a command.
+_NO_COMMAND = "NoArgsIsHelpError"
 
 app = typer.Typer(
     name="vllm-pkg",
@@ -31,6 +33,7 @@ app = typer.Typer(
     help="A private, OpenAI-compatible LLM service around vLLM.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
@@ -38,7 +41,9 @@ logs.register(app)
 hardware.register(app)
 app.add_typer(action.app, name="action")
 app.add_typer(preset.app, name="preset")
+app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
+switch.register(app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # Typer's callback shape
@@ -94,11 +99,11 @@ def main(arguments: list[str]) -> int:
 
 def _report_unexpected(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, _COMMAND_LINE_ERROR):
-        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-        if not message:
-            # No command was named: Typer has printed the help already.
+        message = error.format_message()  # type: ignore[attr-defined]
+        if type(error).__name__ == _NO_COMMAND:
+            print_text(message)
             return UsageError.exit_code
-        usage = UsageError(message, hint=_help_hint(error))
+        usage = UsageError(message.rstrip("."), hint=_help_hint(error))
         print_error(usage, as_json=as_json)
         return usage.exit_code
     if os.environ.get(DEBUG_ENV):

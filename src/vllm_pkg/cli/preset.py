@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
 from vllm_pkg.cli.context import current_settings
+from vllm_pkg.cli.group import make_group
 from vllm_pkg.cli.output import JsonOption, print_json, print_table
 
-app = typer.Typer(help="The curated models.", no_args_is_help=True)
+app = make_group("The curated models.")
 
 
 @app.callback()

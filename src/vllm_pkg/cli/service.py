@@ -115,23 +115,30 @@ def show_health(
     json: JsonOption = False,
 ) -> None:
     """
-    Check the health of the API.
+    Check the health of the API, and of the download of its model.
 
-    Exit codes: 0 success, 59 disabled, 60 starting, 61 loading, 1 failure.
+    Exit codes: 0 success, 59 disabled, 60 starting, 61 loading, 1 failure; without
+    --check they are those of the API.
     """
-    from vllm_pkg.health.checker import CHECK_ID  # noqa: PLC0415
-    from vllm_pkg.health.probe import check_health  # noqa: PLC0415
+    from vllm_pkg.health.checker import CHECK_ID, DOWNLOAD_ID, Result  # noqa: PLC0415
+    from vllm_pkg.health.probe import check_all  # noqa: PLC0415
 
-    if check not in {None, CHECK_ID}:
+    if check not in {None, CHECK_ID, DOWNLOAD_ID}:
         raise InvalidArgument(
-            f"there is no health check {check!r}", hint=f"the only one is {CHECK_ID}"
+            f"there is no health check {check!r}",
+            hint=f"there are {CHECK_ID} and {DOWNLOAD_ID}",
         )
-    health = check_health(current_settings())
+    found = check_all(current_settings())
+    shown = [health for health in found if check in {None, health.id}]
     if json:
-        print_json(health.as_json() if check else [health.as_json()])
+        documents = [health.as_json() for health in shown]
+        print_json(documents[0] if check else documents)
     else:
-        print_text(f"{health.name}: {health.result.value}: {health.message}")
-    raise typer.Exit(health.exit_code)
+        for health in shown:
+            # People need not read of a download that there is not.
+            if health is shown[0] or health.result is not Result.DISABLED:
+                print_text(f"{health.name}: {health.result.value}: {health.message}")
+    raise typer.Exit(shown[0].exit_code)
 
 
 def show_status(

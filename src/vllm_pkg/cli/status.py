@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg import __version__
 from vllm_pkg.actions.tasks import pending_tasks
+from vllm_pkg.cli import switch
+from vllm_pkg.cli.output import print_text
+from vllm_pkg.clock import BootClock, Clock
 from vllm_pkg.engine.command import model_argument, served_name
+from vllm_pkg.engine.phases import Phase
 from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.health.probe import check_health
+from vllm_pkg.health.start_text import describe_start, left_s, phase_name
 from vllm_pkg.hosts.standalone.control import running_host
 from vllm_pkg.state import records
+from vllm_pkg.state.identity import is_alive
 from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import RenderableType
 
     from vllm_pkg.settings import Settings
 
@@ -32,7 +40,9 @@ def collect(settings: Settings) -> dict[str, Any]:
     Raises:
         ServiceError: a state file is damaged, or a setting is wrong.
     """
+    clock = BootClock()
     store = observe_store(settings)
+    health = check_health(settings, clock)
     host = running_host(settings)
     start = records.read_start(settings)
     hardware = detect_hardware(settings)
@@ -47,7 +57,9 @@ def collect(settings: Settings) -> dict[str, Any]:
             "source": model_argument(store.serve_args) or None,
             "servedName": served_name(store.serve_args) or None,
         },
-        "health": check_health(settings).as_json(),
+        "health": health.as_json(),
+        "start": start_json(start, clock),
+        "switch": switch.collect(settings),
         "api": {"baseUrl": base_url(address.host, address.port)},
         "hardware": {
             "tier": hardware.tier,
@@ -57,6 +69,32 @@ def collect(settings: Settings) -> dict[str, Any]:
         "disk": _disk(settings.main),
         "tasks": [task.as_json() for task in pending_tasks(settings)],
         "lastFailure": asdict(failure) if failure else None,
+    }
+
+
+def start_json(
+    start: records.StartRecord | None, clock: Clock
+) -> dict[str, Any] | None:
+    """Return how far the engine's start is; None when none of it runs."""
+    if start is None or not is_alive(start.process, clock.boot_id()):
+        return None
+    now_s = clock.now_s()
+    left = left_s(start, now_s)
+    return {
+        "phase": start.phase,
+        "phasePercent": start.phase_percent,
+        "percent": start.percent,
+        "etaS": None if left is None else round(left),
+        "elapsedS": round(now_s - start.started_s),
+        "readyAfterS": start.ready_after_s,
+        "repository": start.repository,
+        "bytesDone": start.bytes_done,
+        "bytesTotal": start.bytes_total,
+        "bytesPerS": start.bytes_per_s,
+        "isStalled": start.is_stalled,
+        "phases": [{"phase": name, "seconds": s} for name, s in start.phases],
+        "logFile": start.log_file,
+        "text": describe_start(start, now_s),
     }
 
 
@@ -78,6 +116,8 @@ def describe(status: dict[str, Any]) -> str:
         ),
         f"Model:     {_model(model)}",
         f"Health:    {health['result']}: {health['message']}",
+        *_start(status["start"], health["message"]),
+        *(f"Switch:    {line}" for line in switch.news(status["switch"])),
         f"API:       {status['api']['baseUrl']}",
         (
             f"Hardware:  {status['hardware']['tier'] or 'none usable'},"
@@ -101,13 +141,65 @@ def describe(status: dict[str, Any]) -> str:
 
 def watch(settings: Settings) -> None:
     """Show the status anew each second, until interrupted."""
-    from rich.live import Live  # noqa: PLC0415  # only here
+    from rich.console import Console  # noqa: PLC0415  # only here
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console()
+    if not console.is_terminal or console.is_dumb_terminal:
+        # Where nothing can be drawn over, only what has changed is written.
+        _write_changes(settings)
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        while True:
+            live.update(picture(collect(settings)))
+            time.sleep(WATCH_S)
+
+
+def _write_changes(settings: Settings) -> None:
+    last = ""
+    while True:
+        shown = describe(collect(settings))
+        if shown != last:
+            print_text(f"{shown}\n")
+            last = shown
+        time.sleep(WATCH_S)
+
+
+def picture(status: dict[str, Any]) -> RenderableType:
+    """Return the status for a terminal, with a bar for the step and for the start."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    with Live(refresh_per_second=4) as live:
-        while True:
-            live.update(Text(describe(collect(settings))))
-            time.sleep(WATCH_S)
+    grid = Table.grid(padding=(0, 1))
+    for name, percent in progress_bars(status["start"]):
+        shown = "" if percent is None else f"{percent:3.0f} %"
+        # Without a number the bar only moves: something goes on.
+        bar = ProgressBar(completed=percent or 0.0, pulse=percent is None, width=40)
+        grid.add_row(Text(name), bar, Text(shown))
+    return Group(Text(describe(status)), grid)
+
+
+def progress_bars(start: dict[str, Any] | None) -> list[tuple[str, float | None]]:
+    """Return what there is a bar for while the engine starts, with its percent."""
+    if start is None or start["phase"] == Phase.READY:
+        return []
+    name = phase_name(start["phase"]) or start["phase"]
+    return [
+        (f"{name[:1].upper()}{name[1:]}", start["phasePercent"]),
+        ("The whole start", start["percent"]),
+    ]
+
+
+def _start(start: dict[str, Any] | None, health_text: str) -> list[str]:
+    if start is None:
+        return []
+    if start["readyAfterS"] is not None:
+        return [f"Start:     ready after {start['readyAfterS']:.0f} s"]
+    # While it loads, the health tells it already.
+    is_told = not start["text"] or start["text"] in health_text
+    return [] if is_told else [f"Start:     {start['text']}"]
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
+
+from vllm_pkg.cli.group import PlainGroup
 
 if TYPE_CHECKING:
     import typer
@@ -24,7 +26,7 @@ class TextCommand(TyperCommand):
         return _leave_as_typed(super().get_params(*args))
 
 
-class TextGroup(TyperGroup):
+class TextGroup(PlainGroup):
     """A group that gets its own options as typed; its commands decide themselves."""
 
     def get_params(self, *args: Any) -> list[Any]:

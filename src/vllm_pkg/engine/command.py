@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.engine import guard
 from vllm_pkg.engine.processes import MARKER, instance_id
 from vllm_pkg.engine.reserved import is_kept_from_engine
+from vllm_pkg.engine.start_levers import start_variables
 from vllm_pkg.settings import Profile, environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from vllm_pkg.engine.start_levers import StartFacts
     from vllm_pkg.settings import Settings
     from vllm_pkg.state.store import Store
 
@@ -34,6 +38,22 @@ _CACHE_SIZE_OPTIONS: Final = frozenset(
     }
 )
 PYTHON_PATH_ENV: Final = "PYTHONPATH"
+# Where compilers keep their results; by default below the home or the temporary folder.
+_CACHE_FOLDERS: Final = {
+    "VLLM_CACHE_ROOT": "vllm",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TORCH_EXTENSIONS_DIR": "torch-extensions",
+    "TRITON_CACHE_DIR": "triton",
+    "TILELANG_CACHE_DIR": "tilelang",
+    "TVM_FFI_CACHE_DIR": "tvm-ffi",
+    "CUTE_DSL_CACHE_DIR": "cute-dsl",
+    "FLASHINFER_WORKSPACE_BASE": "flashinfer",
+    "DG_JIT_CACHE_DIR": "deep-gemm",
+    "CUDA_CACHE_PATH": "cuda",
+    "MIOPEN_USER_DB_PATH": "miopen",
+    "MIOPEN_CUSTOM_CACHE_DIR": "miopen",
+    "NUMBA_CACHE_DIR": "numba",
+}
 _ALLOWED_ORIGINS: Final = "--allowed-origins"
 _SECRET_ENV_WORDS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
@@ -89,6 +109,8 @@ def build_command(
     is_local_model: bool,
     cpu_memory_gib: float | None = None,
     has_own_python: bool = False,
+    hub_variables: Mapping[str, str] = MappingProxyType({}),
+    start_facts: StartFacts | None = None,
 ) -> EngineCommand:
     """
     Build the engine's command.
@@ -102,11 +124,18 @@ def build_command(
         cpu_memory_gib: Memory of a machine without a usable GPU, in GiB; else None.
         has_own_python: Whether the engine runs in an environment that this package is
             not installed in, so that its Python has to be told where the guard is.
+        hub_variables: What carries the stored Hugging Face token, if anything.
+        start_facts: What decides how a start is made faster; None: by nothing.
     Returns:
         The command to execute.
     """
     argv = ["vllm", "serve", *store.serve_args, *_fixed_arguments(settings, key)]
-    env = {item.name: item.value for item in store.serve_env}
+    env = dict(hub_variables)
+    if start_facts is not None:
+        names = {item.name for item in store.serve_env}
+        cache = _version_cache(settings, engine_version)
+        env |= start_variables(start_facts, store.serve_args, names, cache)
+    env |= {item.name: item.value for item in store.serve_env}
     if cpu_memory_gib is not None and not _says_cache_size(store):
         # By default vLLM takes 92 % of the memory for it, and does not start at all
         # when less is free (0.32, v1/worker/cpu_worker.py).
@@ -171,17 +200,13 @@ def _fixed_arguments(settings: Settings, key: str) -> list[str]:
 
 
 def _fixed_environment(settings: Settings, engine_version: str) -> dict[str, str]:
-    cache = settings.cache_dir / f"vllm-{engine_version}"
+    cache = _version_cache(settings, engine_version)
     return {
         "HF_HUB_CACHE": str(settings.models_dir),
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_VERBOSITY": "info",
         # Compile caches survive a new container; each version has its own.
-        "VLLM_CACHE_ROOT": str(cache / "vllm"),
-        "TRITON_CACHE_DIR": str(cache / "triton"),
-        "FLASHINFER_WORKSPACE_BASE": str(cache / "flashinfer"),
-        "CUDA_CACHE_PATH": str(cache / "cuda"),
-        "DG_JIT_CACHE_DIR": str(cache / "deep-gemm"),
+        **{name: str(cache / folder) for name, folder in _CACHE_FOLDERS.items()},
         "VLLM_CONFIG_ROOT": str(settings.cache_dir / "vllm-config"),
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -191,6 +216,10 @@ def _fixed_environment(settings: Settings, engine_version: str) -> dict[str, str
         # the marker; setproctitle's documented switch keeps the environment whole.
         "SPT_NOENV": "1",
     }
+
+
+def _version_cache(settings: Settings, engine_version: str) -> Path:
+    return settings.cache_dir / f"vllm-{engine_version}"
 
 
 def _guard_environment(settings: Settings, store: Store, key: str) -> dict[str, str]:

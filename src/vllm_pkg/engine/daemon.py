@@ -17,14 +17,23 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine import engine_path, gpu_memory, processes
 from vllm_pkg.engine.acceptor import accept_stored
-from vllm_pkg.engine.command import build_command, model_argument, served_name
+from vllm_pkg.engine.command import build_command, model_argument
 from vllm_pkg.engine.exit_report import START_MARK
+from vllm_pkg.engine.fetching import (
+    ENDING,
+    OFFLINE_ENV,
+    fetch_models,
+    needs_fetching,
+)
+from vllm_pkg.engine.hub_token import hub_variables
+from vllm_pkg.engine.launching import become_engine, begin_start
 from vllm_pkg.engine.options import load_options
+from vllm_pkg.engine.start_facts import read_start_facts
 from vllm_pkg.errors import (
     EngineNotInstalled,
     ModelFolderMissing,
@@ -107,18 +116,39 @@ def plan_start(settings: Settings) -> Plan:
     store = load_store(settings)
     if not store.is_model_selected:
         return Plan(store, None)
+    return plan_serving(settings, store, key)
+
+
+def plan_serving(settings: Settings, store: Store, key: str) -> Plan:
+    """
+    Decide how to serve what a store has selected; nothing is changed.
+
+    Args:
+        settings: Settings in force.
+        store: With a model selected.
+        key: The API key.
+    Raises:
+        EngineStartFailed: a stored argument or variable is reserved, or unknown.
+        PackageDataInvalid: a data file of the package is damaged.
+    """
     # Set Model checks them too; another version, or a person, may have written them.
     variables = [item.name for item in store.serve_env]
     accepted = accept_stored(store.serve_args, variables, load_options())
     store = replace(store, serve_args=accepted.arguments)
+    cpu_memory_gib = _cpu_memory_gib(settings)
+    program = _installed_program()
     command = build_command(
         settings,
         store,
         key,
         engine_version=load_manifest().engine_version,
         is_local_model=_is_folder(model_argument(store.serve_args)),
-        cpu_memory_gib=_cpu_memory_gib(settings),
-        has_own_python=_has_own_python(),
+        cpu_memory_gib=cpu_memory_gib,
+        has_own_python=program is not None and not engine_path.is_own_program(program),
+        hub_variables=hub_variables(settings, store.serve_env),
+        start_facts=read_start_facts(
+            program, os.environ, is_cpu=cpu_memory_gib is not None
+        ),
     )
     return Plan(store, command)
 
@@ -128,42 +158,47 @@ def run_daemon(settings: Settings) -> int:
     Idle until a signal, or become the engine.
 
     Returns:
-        The exit code after a signal while it idled or prepared: 0.
+        The exit code after a signal while it idled, prepared or fetched the model: 0.
     Raises:
         ServiceError: the engine cannot be started; the class says of what kind.
     """
     # Blocked first: a signal that comes before we wait must not be lost.
-    ending = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     clock = BootClock()
     started_s = clock.now_s()
+    said: list[str] = []
     # The log may hold many starts; whoever reads it looks for the last of these.
-    print(f"{START_MARK} {_utc_now()} ===", flush=True)  # noqa: T201
+    _say(said, f"{START_MARK} {_utc_now()} ===")
     try:
-        plan = _prepare(settings)
-        if plan.command is not None and not signal.sigpending() & ending:
-            # The engine inherits the mask, and handles these signals itself.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
-            _serve(settings, plan.store, plan.command, started_s)
+        plan = _prepare(settings, said)
+        if plan.command is not None and not signal.sigpending() & ENDING:
+            _serve(settings, plan.store, plan.command, started_s, said)
+            return 0
     except ServiceError as error:
         _record_failure(settings, error, clock)
         raise
     if plan.command is None:
         print("No model selected; waiting.", flush=True)  # noqa: T201
-    signal.sigwait(ending)
+    signal.sigwait(ENDING)
     return 0
 
 
-def _prepare(settings: Settings) -> Plan:
-    plan = plan_start(settings)
+def _say(said: list[str], line: str) -> None:
+    """Print a line that belongs to the log of this start, too."""
+    said.append(line)
+    print(line, flush=True)  # noqa: T201
+
+
+def _prepare(settings: Settings, said: list[str]) -> Plan:
     # A record of an earlier start would make this one look like a crash.
     atomic.remove_file(settings.start_file)
+    plan = plan_start(settings)
     instance = processes.instance_id(settings.main)
     leftovers = {process.pid for process in processes.find_engine_processes(instance)}
     processes.end_engine_processes(instance, LEFTOVER_GRACE_S)
     if plan.command is not None:
         for line in gpu_memory.wait_for_memory(settings, leftovers, BootClock()):
-            print(line, flush=True)  # noqa: T201  # the report of a failure reads it
+            _say(said, line)
     return plan
 
 
@@ -225,8 +260,13 @@ def check_model(settings: Settings, serve_args: tuple[str, ...]) -> None:
 
 
 def _serve(
-    settings: Settings, store: Store, command: EngineCommand, started_s: float
-) -> NoReturn:
+    settings: Settings,
+    store: Store,
+    command: EngineCommand,
+    started_s: float,
+    said: list[str],
+) -> None:
+    """Fetch the model and become the engine; return only when a signal came first."""
     check_model(settings, store.serve_args)
     check_port(settings.host, settings.port)
     program = engine_program()
@@ -234,24 +274,20 @@ def _serve(
         engine_path.link_package(settings)
     if _needs_ldconfig(settings):
         _refresh_linker_cache()
-    record = records.StartRecord(
-        process=processes.own_identity(),
-        started_s=started_s,
-        host=settings.host,
-        port=settings.port,
-        model=served_name(store.serve_args),
-    )
-    records.write_record(settings.start_file, record)
-    sys.stdout.flush()
-    try:
-        processes.replace_process(
-            program, command.argv, command.environment(os.environ)
-        )
-    except OSError as error:
-        # Such as a moved environment: the script's first line names no Python then.
-        raise EngineNotInstalled(
-            f"{program} cannot be run: {error.strerror}"
-        ) from error
+    start = begin_start(settings, store, started_s)
+    environ = command.environment(os.environ)
+    if needs_fetching(model_argument(store.serve_args), environ):
+        # The program that transfers needs no key of ours.
+        keyless = {n: value for n, value in environ.items() if value != command.key}
+        fetched = fetch_models(settings, store.serve_args, keyless, start, BootClock())
+        if fetched.is_cancelled:
+            return
+        if fetched.is_complete:
+            # Such a start needs no network, and waits for none.
+            command = replace(command, env=(*command.env, (OFFLINE_ENV, "1")))
+    # The engine inherits the mask, and handles these signals itself.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    become_engine(settings, program, command, start, said)
 
 
 def _record_failure(settings: Settings, error: ServiceError, clock: BootClock) -> None:
@@ -300,12 +336,12 @@ def _cpu_memory_gib(settings: Settings) -> float | None:
     return hardware.memory_gib if hardware.tier is Tier.CPU else None
 
 
-def _has_own_python() -> bool:
+def _installed_program() -> str | None:
     try:
-        return not engine_path.is_own_program(engine_program())
+        return engine_program()
     except EngineNotInstalled:
         # `daemon --print` answers without an engine too; starting says what is wrong.
-        return False
+        return None
 
 
 def _is_folder(model: str) -> bool:

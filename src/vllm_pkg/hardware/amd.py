@@ -42,6 +42,9 @@ class AmdSmi(Protocol):
     def amdsmi_get_gpu_memory_total(
         self, processor_handle: Any, mem_type: Any
     ) -> int: ...
+    def amdsmi_get_gpu_memory_usage(
+        self, processor_handle: Any, mem_type: Any
+    ) -> int: ...
 
 
 def probe_amd(root: Path = ROOT) -> Probe:
@@ -109,7 +112,18 @@ def _read_gpu(library: AmdSmi, index: int, handle: Any) -> Gpu:
         name=str(info["market_name"]),
         compute_capability=target if _TARGET.fullmatch(target) else "",
         memory_gib=size_bytes / _BYTES_PER_GIB,
+        free_gib=_free_gib(library, handle, size_bytes),
     )
+
+
+def _free_gib(library: AmdSmi, handle: Any, size_bytes: int) -> float | None:
+    vram = library.AmdSmiMemoryType.VRAM
+    try:
+        used_bytes = library.amdsmi_get_gpu_memory_usage(handle, vram)
+    except library.AmdSmiException:
+        # A GPU is usable all the same.
+        return None
+    return (size_bytes - used_bytes) / _BYTES_PER_GIB
 
 
 def _complaint(error: Exception) -> str:

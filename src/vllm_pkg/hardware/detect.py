@@ -78,6 +78,7 @@ def detect_hardware(
             RECORDED,
             variant=settings.variant,
             probe_failures=recording.probe_failures,
+            system_free_gib=recording.system_free_gib,
         )
     return _probe_machine(settings.variant or installed(), root)
 
@@ -106,4 +107,5 @@ def _probe_machine(variant: Variant | None, root: Path) -> Hardware:
         [note for note in notes if note is not None],
         variant=variant,
         probe_failures=[failure for failure in failures if failure is not None],
+        system_free_gib=memory.free_gib,
     )

@@ -59,6 +59,8 @@ class Gpu:
         name: Its name on the market.
         compute_capability: Such as ``9.0``; for AMD the graphics target, ``gfx942``.
         memory_gib: Its own memory in GiB; None when it shares the system's.
+        free_gib: How much of its own memory nobody uses now, in GiB; None when that is
+            not known.
     """
 
     vendor: Vendor
@@ -66,6 +68,7 @@ class Gpu:
     name: str
     compute_capability: str
     memory_gib: float | None
+    free_gib: float | None = None
 
     @property
     def major(self) -> int | None:
@@ -82,7 +85,7 @@ class Gpu:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form, memory in GiB with two decimals."""
-        return {
+        document: dict[str, Any] = {
             "vendor": self.vendor.value,
             "index": self.index,
             "name": self.name,
@@ -91,6 +94,9 @@ class Gpu:
             if self.memory_gib is None
             else round(self.memory_gib, 2),
         }
+        if self.free_gib is not None:
+            document["free_gib"] = round(self.free_gib, 2)
+        return document
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class Hardware:
         source: Where the facts come from, such as ``nvml`` or ``recorded``.
         notes: Sentences for people: what is not used, and why.
         probe_failures: What a driver answered instead of its GPUs, one sentence each.
+        system_free_gib: Main memory that a program could have now, in GiB; None when
+            that is not known.
     """
 
     tier: Tier | None
@@ -117,6 +125,7 @@ class Hardware:
     source: str
     notes: tuple[str, ...]
     probe_failures: tuple[str, ...] = ()
+    system_free_gib: float | None = None
 
     @property
     def accelerators(self) -> tuple[Gpu, ...]:
@@ -138,6 +147,8 @@ class Hardware:
             "source": self.source,
             "notes": list(self.notes),
         }
+        if self.system_free_gib is not None:
+            document["system_free_gib"] = round(self.system_free_gib, 2)
         if self.probe_failures:
             document["probe_failures"] = list(self.probe_failures)
         return document

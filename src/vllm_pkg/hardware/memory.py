@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BYTES_PER_KIB: Final = 1024
 _BYTES_PER_GIB: Final = 1024**3
 _MEM_TOTAL: Final = re.compile(r"^MemTotal:\s*(\d+) kB$", re.MULTILINE)
+_MEM_AVAILABLE: Final = re.compile(r"^MemAvailable:\s*(\d+) kB$", re.MULTILINE)
 _CONTROLLER: Final = "memory"
 _V1_MOUNT: Final = "sys/fs/cgroup/memory"
 _V1_FILE: Final = "memory.limit_in_bytes"
@@ -38,11 +39,14 @@ class SystemMemory:
         memory_gib: What this process may use, in GiB; 0 when that is not known.
         note: A sentence about a limit that lowers it, or None.
         failure: Why it is not known, or None.
+        free_gib: How much of it a program could have now, in GiB; None when that is
+            not known.
     """
 
     memory_gib: float
     note: str | None = None
     failure: str | None = None
+    free_gib: float | None = None
 
 
 def read_system_memory(root: Path = ROOT) -> SystemMemory:
@@ -63,15 +67,26 @@ def read_system_memory(root: Path = ROOT) -> SystemMemory:
         return _not_known("it has no line MemTotal")
     total_bytes = int(found[1]) * _BYTES_PER_KIB
     limit_bytes = min(_limits(root), default=total_bytes)
+    free_gib = _free_gib(text, limit_bytes)
     # No limit is written as a number larger than any machine's memory, or as none.
     if limit_bytes >= total_bytes:
-        return SystemMemory(total_bytes / _BYTES_PER_GIB)
+        return SystemMemory(total_bytes / _BYTES_PER_GIB, free_gib=free_gib)
     limit_gib = limit_bytes / _BYTES_PER_GIB
     note = (
         f"This container may use {limit_gib:.1f} GiB of the machine's "
         f"{total_bytes / _BYTES_PER_GIB:.1f} GiB of memory."
     )
-    return SystemMemory(limit_gib, note=note)
+    return SystemMemory(limit_gib, note=note, free_gib=free_gib)
+
+
+def _free_gib(text: str, limit_bytes: int) -> float | None:
+    """Return what the kernel could give out; the page cache counts as free."""
+    found = _MEM_AVAILABLE.search(text)
+    if found is None:
+        return None
+    # What the container uses of its limit is mostly page cache, which the kernel takes
+    # back: the limit alone bounds what it can have.
+    return min(int(found[1]) * _BYTES_PER_KIB, limit_bytes) / _BYTES_PER_GIB
 
 
 def _not_known(why: str) -> SystemMemory:

@@ -112,11 +112,12 @@ def _read_gpu(nvml: Nvml, index: int) -> Probe:
                 "MIG off."
             )
             return Probe(failures=(told,))
-        memory_gib = _memory_gib(nvml, parts[0] if parts else handle)
+        memory_gib, free_gib = _memory_gib(nvml, parts[0] if parts else handle)
     except nvml.NVMLError as error:
         told = f"NVIDIA GPU {index} does not answer: {_text(error)}."
         return Probe(failures=(told,))
-    gpu = Gpu(Vendor.NVIDIA, index, name, f"{major}.{minor}", memory_gib)
+    capability = f"{major}.{minor}"
+    gpu = Gpu(Vendor.NVIDIA, index, name, capability, memory_gib, free_gib)
     if parts is None:
         return Probe(gpus=(gpu,))
     note = f"{name} is split by MIG; the engine uses its first MIG device only."
@@ -139,14 +140,16 @@ def _mig_devices(nvml: Nvml, handle: Any) -> list[Any] | None:
     return devices
 
 
-def _memory_gib(nvml: Nvml, handle: Any) -> float | None:
-    """Return the memory in GiB; None when the GPU shares the system's (GB10)."""
+def _memory_gib(nvml: Nvml, handle: Any) -> tuple[float | None, float | None]:
+    """Return total and free GiB; None twice when the GPU shares the system's (GB10)."""
     try:
-        size_bytes: int = nvml.nvmlDeviceGetMemoryInfo(handle).total
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     except nvml.NVMLError_NotSupported:
-        return None
+        return None, None
     # Some drivers answer 0 for shared memory instead of an error.
-    return size_bytes / _BYTES_PER_GIB if size_bytes else None
+    if not memory.total:
+        return None, None
+    return memory.total / _BYTES_PER_GIB, memory.free / _BYTES_PER_GIB
 
 
 def _complaint(nvml: Nvml, error: Exception) -> str:

@@ -29,11 +29,13 @@ class Recording:
         gpus: Every GPU.
         system_memory_gib: Main memory in GiB.
         probe_failures: What drivers answered instead of their GPUs.
+        system_free_gib: Main memory that was free, in GiB, if the document says it.
     """
 
     gpus: tuple[Gpu, ...]
     system_memory_gib: float
     probe_failures: tuple[str, ...] = ()
+    system_free_gib: float | None = None
 
 
 def read_recording(path: Path) -> Recording:
@@ -78,6 +80,7 @@ def parse_recording(document: Any) -> Recording:
             "system_memory_gib", document.get("system_memory_gib")
         ),
         probe_failures=tuple(failures),
+        system_free_gib=_free_gib("system_free_gib", document.get("system_free_gib")),
     )
 
 
@@ -101,15 +104,29 @@ def _gpu(key: str, position: int, value: Any) -> Gpu:
         name=value["name"],
         compute_capability=value["compute_capability"],
         memory_gib=None if memory is None else _size_gib(f"{key}.memory_gib", memory),
+        free_gib=_free_gib(f"{key}.free_gib", value.get("free_gib")),
     )
 
 
+def _free_gib(key: str, value: Any) -> float | None:
+    """Return what was free, which may be nothing; None when it is left out."""
+    if value is None:
+        return None
+    if not _is_number(value) or value < 0:
+        raise _wrong(key, value, "a number of GiB from 0")
+    return float(value)
+
+
 def _size_gib(key: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:
+    if not _is_number(value) or value <= 0:
         also = "" if key == "system_memory_gib" else ", or null for shared memory"
         raise _wrong(key, value, f"a number of GiB above 0{also}")
     return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
 
 
 def _is_text(value: Any) -> bool:

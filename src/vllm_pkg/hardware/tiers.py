@@ -37,6 +37,7 @@ def classify(
     *,
     variant: Variant | None = None,
     probe_failures: Sequence[str] = (),
+    system_free_gib: float | None = None,
 ) -> Hardware:
     """
     Decide what a machine is from what was found on it.
@@ -49,6 +50,7 @@ def classify(
         variant: Which engine is installed, and so whose GPUs can be used; None when
             that is not known, and every vendor's can.
         probe_failures: What drivers answered instead of their GPUs.
+        system_free_gib: Main memory that a program could have now, if known.
     Returns:
         The machine. Its tier is ``cpu`` only when no GPU stands in its way: a GPU
         that cannot be used, a driver that fails, or an engine built for GPUs alone
@@ -71,6 +73,7 @@ def classify(
         source=source,
         notes=tuple(dict.fromkeys(all_notes)),
         probe_failures=tuple(probe_failures),
+        system_free_gib=system_free_gib,
     )
 
 

@@ -1,5 +1,5 @@
 """
-What the API's health is: a pure function over one observation.
+What the API's health is, and its download's: pure functions over one observation.
 
 The messages are the mission's, word for word; a contract test compares them with
 manifest.yaml.
@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from vllm_pkg.engine.phases import Phase
+from vllm_pkg.health.start_text import describe_download, describe_start, is_moving
+
 if TYPE_CHECKING:
     from vllm_pkg.health.progress import Stall
-    from vllm_pkg.state.records import FailureRecord
+    from vllm_pkg.state.records import FailureRecord, StartRecord
 
 CHECK_ID: Final = "primary"
 CHECK_NAME: Final = "vLLM API"
+DOWNLOAD_ID: Final = "download"
+DOWNLOAD_NAME: Final = "Model download"
 LOADING_WINDOW_S: Final = 35 * 60.0
 
 READY: Final = "The vLLM API is ready"
@@ -28,6 +33,7 @@ LOADING: Final = (
 TIMED_OUT: Final = (
     "The vLLM API did not come up within 35 minutes. Check the service logs for errors."
 )
+NO_DOWNLOAD: Final = "No download is under way."
 NOT_RUNNING: Final = "The service is not running. Start it with: vllm-pkg run"
 STARTING: Final = "The service is starting."
 RESTARTING: Final = "The engine is restarting."
@@ -86,6 +92,9 @@ class Observation:
         failure: The last failure, None when there is none since the engine's start.
             A failure before the engine's process came to be counts as well.
         stall: What shows that the engine is stuck, None when nothing does.
+        start: The record of the start, None when there is none.
+        now_s: Seconds since boot.
+        switch_note: What has to be known of the last switch of models.
     """
 
     is_model_selected: bool
@@ -96,16 +105,31 @@ class Observation:
     api_status: int | None = None
     failure: FailureRecord | None = None
     stall: Stall | None = None
+    start: StartRecord | None = None
+    now_s: float = 0.0
+    switch_note: str | None = None
 
 
 @dataclass(frozen=True)
 class HealthResult:
-    """The answer of one health check."""
+    """
+    The answer of one health check.
+
+    Args:
+        result: What it is.
+        message: What to tell.
+        id: Which check.
+        name: Its name for people.
+        detail: The part of the message that changes while the result stays.
+        phase: What goes on in a start, None when there is none.
+    """
 
     result: Result
     message: str
     id: str = CHECK_ID
     name: str = CHECK_NAME
+    detail: str = ""
+    phase: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -141,8 +165,42 @@ def _running(observation: Observation) -> HealthResult:
         message = f"The vLLM API answers with HTTP status {observation.api_status}."
         return HealthResult(Result.FAILURE, message)
     if observation.elapsed_s < LOADING_WINDOW_S:
-        return HealthResult(Result.LOADING, LOADING)
+        return _with_detail(Result.LOADING, LOADING, observation)
+    if _is_downloading(observation, only_moving=True):
+        return _with_detail(Result.FAILURE, TIMED_OUT, observation)
     return HealthResult(Result.FAILURE, TIMED_OUT)
+
+
+def check_download(observation: Observation) -> HealthResult:
+    """Tell a download that moves from one that stands still."""
+    start = observation.start
+    if start is None or not _is_downloading(observation):
+        return _download_result(Result.DISABLED, NO_DOWNLOAD)
+    is_well = is_moving(start, observation.now_s)
+    text = describe_download(start, observation.now_s)
+    return _download_result(Result.LOADING if is_well else Result.FAILURE, text)
+
+
+def _download_result(result: Result, message: str) -> HealthResult:
+    return HealthResult(result, message, id=DOWNLOAD_ID, name=DOWNLOAD_NAME)
+
+
+def _is_downloading(observation: Observation, *, only_moving: bool = False) -> bool:
+    start = observation.start
+    if start is None or observation.engine is not Engine.RUNNING:
+        return False
+    is_moved = not only_moving or is_moving(start, observation.now_s)
+    return start.phase == Phase.DOWNLOAD and is_moved
+
+
+def _with_detail(result: Result, text: str, observation: Observation) -> HealthResult:
+    """Return a result whose text is followed by how far the start is."""
+    start = observation.start
+    if start is None:
+        return HealthResult(result, text)
+    detail = describe_start(start, observation.now_s)
+    message = f"{text} {detail}" if detail else text
+    return HealthResult(result, message, detail=detail, phase=start.phase)
 
 
 def _not_running(observation: Observation) -> HealthResult:
@@ -150,7 +208,8 @@ def _not_running(observation: Observation) -> HealthResult:
     if not observation.is_host_running:
         return HealthResult(Result.FAILURE, NOT_RUNNING)
     if failure is not None:
-        return HealthResult(Result.FAILURE, f"{failure.summary} {failure.hint}")
+        texts = (failure.summary, failure.hint, observation.switch_note)
+        return HealthResult(Result.FAILURE, " ".join(filter(None, texts)))
     if observation.engine is Engine.NEVER_STARTED:
         return HealthResult(Result.STARTING, STARTING)
     if observation.engine is Engine.STOPPING:

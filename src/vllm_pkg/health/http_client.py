@@ -19,10 +19,18 @@ _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 @dataclass(frozen=True)
 class Reply:
-    """What was answered, whole."""
+    """
+    What was answered, whole.
+
+    Args:
+        status: HTTP status.
+        body: As it came.
+        headers: By their names in lower case; of equal names the last.
+    """
 
     status: int
     body: bytes
+    headers: Mapping[str, str]
 
 
 class _BoundedSocket(socket.socket):
@@ -43,6 +51,11 @@ class _BoundedSocket(socket.socket):
         return super().recv_into(buffer, nbytes, flags)
 
 
+def asked_address(host: str) -> str:
+    """Return where a program is asked that was told to listen on *host*."""
+    return _WILDCARDS.get(host, host)
+
+
 def fetch(
     host: str,
     port: int,
@@ -51,9 +64,10 @@ def fetch(
     timeout_s: float,
     size_max_bytes: int,
     headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
 ) -> Reply | None:
     """
-    Send one GET to a program on this machine.
+    Send one request to a program on this machine: a GET, or with a body a POST.
 
     Args:
         host: IP address it was told to listen on; "all addresses" is asked on loopback.
@@ -62,24 +76,29 @@ def fetch(
         timeout_s: For all of it together, > 0.
         size_max_bytes: Longest body that is an answer.
         headers: More than HTTP needs, such as a key.
+        body: What is sent; None: nothing.
     Returns:
         The answer; None when there was none, or none that is HTTP, or it did not end.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = _BoundedSocket(family, socket.SOCK_STREAM)
-    connection = http.client.HTTPConnection(_WILDCARDS.get(host, host), port)
+    connection = http.client.HTTPConnection(asked_address(host), port)
     try:
         sock.deadline_s = BootClock().now_s() + timeout_s
         sock.settimeout(timeout_s)
         sock.connect((connection.host, port))
         connection.sock = sock
-        connection.request("GET", path, headers=dict(headers or {}))
+        method = "GET" if body is None else "POST"
+        connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
-        body = response.read(size_max_bytes + 1)
-        is_whole = len(body) <= size_max_bytes and not response.length
+        answer = response.read(size_max_bytes + 1)
+        is_whole = len(answer) <= size_max_bytes and not response.length
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
         sock.close()
-    return Reply(response.status, body) if is_whole else None
+    if not is_whole:
+        return None
+    names = {name.lower(): value for name, value in response.getheaders()}
+    return Reply(response.status, answer, names)

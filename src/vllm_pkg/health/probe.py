@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.clock import BootClock, Clock
-from vllm_pkg.errors import StateCorrupt, StateWriteFailed
+from vllm_pkg.errors import StateCorrupt, StateError, StateWriteFailed
 from vllm_pkg.health.checker import (
     Api,
     Engine,
     HealthResult,
     Observation,
     check_api,
+    check_download,
 )
-from vllm_pkg.health.http_client import fetch
+from vllm_pkg.health.http_client import asked_address, fetch
+from vllm_pkg.health.listeners import is_own_listener
 from vllm_pkg.health.watcher import remembered_stall, watch_progress
 from vllm_pkg.settings import Profile
 from vllm_pkg.state import records
@@ -40,6 +43,19 @@ def check_health(settings: Settings, clock: Clock | None = None) -> HealthResult
     return check_api(observe(settings, clock or BootClock()))
 
 
+def check_all(
+    settings: Settings, clock: Clock | None = None
+) -> tuple[HealthResult, ...]:
+    """
+    Run every health check now; the one that dependents rely on comes first.
+
+    Raises:
+        StateError: store.json is damaged or cannot be read.
+    """
+    observation = observe(settings, clock or BootClock())
+    return (check_api(observation), check_download(observation))
+
+
 def observe(settings: Settings, clock: Clock) -> Observation:
     """Read everything the decision needs."""
     boot_id = clock.boot_id()
@@ -47,20 +63,39 @@ def observe(settings: Settings, clock: Clock) -> Observation:
     engine = _engine_state(start, boot_id)
     api, status, stall = (Api.SILENT, None, None)
     if start is not None and engine is Engine.RUNNING:
-        api, status = ask_api(start.host, start.port)
+        api, status = _ask_engine(start)
         stall = _stall(settings, start, clock) if api is Api.READY else None
         # It may have ended since; what answered need not be the engine then.
         engine = _engine_state(start, boot_id)
+    now_s = clock.now_s()
     return Observation(
         is_model_selected=_is_model_selected(settings, engine),
         is_host_running=is_host_running(settings, boot_id),
         engine=engine,
-        elapsed_s=clock.now_s() - start.started_s if start else 0.0,
+        elapsed_s=now_s - start.started_s if start else 0.0,
         api=api,
         api_status=status,
         failure=_failure_since(records.read_failure(settings), start, boot_id),
         stall=stall,
+        start=start,
+        now_s=now_s,
+        switch_note=None if engine is Engine.RUNNING else _switch_note(settings),
     )
+
+
+def _switch_note(settings: Settings) -> str | None:
+    """Return why another model is not served, when what came back fails as well."""
+    # Rarely needed, and read each second.
+    if not settings.switch_file.exists():
+        return None
+    from vllm_pkg.health.switch_text import describe_switch  # noqa: PLC0415
+    from vllm_pkg.state.switch_file import observe_switches  # noqa: PLC0415
+
+    with contextlib.suppress(StateError):
+        current = observe_switches(settings).current
+        if current is not None and current.return_reason is not None:
+            return describe_switch(replace(current, return_reason=None), None)
+    return None
 
 
 def _is_model_selected(settings: Settings, engine: Engine) -> bool:
@@ -100,6 +135,17 @@ def ask_api(
     if reply is None:
         return Api.SILENT, None
     return (Api.READY, None) if reply.status == _HTTP_OK else (Api.UNWELL, reply.status)
+
+
+def _ask_engine(start: records.StartRecord) -> tuple[Api, int | None]:
+    api, status = ask_api(start.host, start.port)
+    if api is Api.SILENT:
+        return api, status
+    # While the engine loads, another program may have taken its port, and answer.
+    address = asked_address(start.host)
+    if is_own_listener(start.process.pid, address, start.port) is False:
+        return Api.SILENT, None
+    return api, status
 
 
 def _stall(

@@ -4,6 +4,9 @@ Whether an engine that runs requests gets anywhere: pure, over what it counts it
 ``/health`` answers 200 while the engine's core hangs, so it proves nothing. The core's
 own counters do: it sends them with every step, so each of them that moves is a step.
 Only such are taken. What the API server counts by itself moves without the core.
+
+A core that hangs while it has no request says "no request" for ever. So a request that
+waits at the guard for its first word, while no core does a step, is a stall as well.
 Source: vLLM 0.32, v1/metrics/loggers.py; v1/engine/async_llm.py, output_handler.
 """
 
@@ -30,6 +33,8 @@ STEP_COUNTERS: Final = frozenset(
 # Between two looks further apart, one request may have ended and another begun.
 GAP_MAX_S: Final = 30.0
 _SAMPLE: Final = re.compile(r"^(vllm:\w+)\{(.*)\} (\S+)$")
+# Digits that no count and no uptime exceeds.
+_WAITING: Final = re.compile(r"(\d{1,9}) (\d{1,12}(?:\.\d{1,9})?)", re.ASCII)
 _ENGINE: Final = re.compile(r'(?:^|,)engine="([^"]*)"')
 
 
@@ -50,6 +55,34 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """
+    What waits at the guard for the first word of its answer.
+
+    Args:
+        requests: How many.
+        oldest_s: For how many seconds the first of them has.
+    """
+
+    requests: int
+    oldest_s: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    What one look at an engine shows.
+
+    Args:
+        samples: One per engine core; none: they cannot be judged.
+        waiting: None where no guard tells it.
+    """
+
+    samples: tuple[Sample, ...]
+    waiting: Waiting | None = None
+
+
+@dataclass(frozen=True)
 class CoreProgress:
     """
     What is remembered of one engine core between two looks.
@@ -57,10 +90,12 @@ class CoreProgress:
     Args:
         sample: What it said last.
         since_s: When it last moved or had nothing to do, in seconds since boot.
+        moved_s: When it last moved.
     """
 
     sample: Sample
     since_s: float
+    moved_s: float
 
 
 @dataclass(frozen=True)
@@ -71,15 +106,18 @@ class Progress:
     Args:
         observed_s: When it was looked at, in seconds since boot.
         cores: One entry per engine core.
+        waiting: What waited at the guard then.
     """
 
     observed_s: float
     cores: tuple[CoreProgress, ...]
+    waiting: Waiting | None = None
 
     @property
     def is_idle(self) -> bool:
-        """Whether no core has a request."""
-        return all(core.sample.requests == 0 for core in self.cores)
+        """Whether no core has a request, and none waits."""
+        is_waiting = self.waiting is not None and self.waiting.requests > 0
+        return not is_waiting and all(core.sample.requests == 0 for core in self.cores)
 
 
 @dataclass(frozen=True)
@@ -118,24 +156,24 @@ class StallDetector:
     timeout_s: float
 
     def observe(
-        self, earlier: Progress | None, samples: tuple[Sample, ...], now_s: float
+        self, earlier: Progress | None, report: Report, now_s: float
     ) -> Progress:
         """
         Take one look into account.
 
         Args:
             earlier: What was remembered after the last look at the same process.
-            samples: What the engine cores say now; none: they cannot be judged.
+            report: What the engine says now.
             now_s: Seconds since boot.
         """
         known: dict[str, CoreProgress] = {}
         if earlier is not None and now_s - earlier.observed_s <= GAP_MAX_S:
             known = {core.sample.engine: core for core in earlier.cores}
         cores = tuple(
-            CoreProgress(sample, _still_since(known.get(sample.engine), sample, now_s))
-            for sample in samples
+            _follow(known.get(sample.engine), sample, now_s)
+            for sample in report.samples
         )
-        return Progress(now_s, cores)
+        return Progress(now_s, cores, report.waiting)
 
     def judge(self, progress: Progress) -> Stall | None:
         """Return the stall that the last look shows, or None."""
@@ -143,9 +181,28 @@ class StallDetector:
             Stall(core.sample.requests, progress.observed_s - core.since_s)
             for core in progress.cores
             if core.sample.requests > 0
-            and progress.observed_s - core.since_s >= self.timeout_s
         ]
-        return max(stalls, key=lambda stall: stall.still_s, default=None)
+        waiting = progress.waiting
+        if waiting is not None and waiting.requests > 0 and progress.cores:
+            # Which core it waits for is not known, so one that moves speaks for all.
+            moved_s = max(core.moved_s for core in progress.cores)
+            still_s = min(waiting.oldest_s, progress.observed_s - moved_s)
+            stalls.append(Stall(waiting.requests, still_s))
+        found = [stall for stall in stalls if stall.still_s >= self.timeout_s]
+        return max(found, key=lambda stall: stall.still_s, default=None)
+
+
+def read_waiting(text: str | None) -> Waiting | None:
+    """
+    Read what the guard says of waiting requests.
+
+    Args:
+        text: The value of its header, such as ``2 31.500``; None: there was none.
+    Returns:
+        None as well for what it would not write.
+    """
+    found = _WAITING.fullmatch(text or "")
+    return Waiting(int(found[1]), float(found[2])) if found else None
 
 
 def read_samples(metrics: str) -> tuple[Sample, ...]:
@@ -177,10 +234,11 @@ def read_samples(metrics: str) -> tuple[Sample, ...]:
     )
 
 
-def _still_since(known: CoreProgress | None, sample: Sample, now_s: float) -> float:
-    if known is None or known.sample != sample or sample.requests == 0:
-        return now_s
-    return known.since_s
+def _follow(known: CoreProgress | None, sample: Sample, now_s: float) -> CoreProgress:
+    if known is None or known.sample != sample:
+        return CoreProgress(sample, now_s, now_s)
+    since_s = known.since_s if sample.requests else now_s
+    return CoreProgress(sample, since_s, known.moved_s)
 
 
 def _count(text: str) -> int:

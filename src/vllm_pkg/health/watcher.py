@@ -10,15 +10,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.engine.guard.waiting import WAITING_HEADER
 from vllm_pkg.errors import StateError
 from vllm_pkg.health.http_client import fetch
 from vllm_pkg.health.progress import (
     CoreProgress,
     Progress,
+    Report,
     Sample,
     Stall,
     StallDetector,
+    Waiting,
     read_samples,
+    read_waiting,
 )
 from vllm_pkg.settings import Variant
 from vllm_pkg.state import atomic, documents
@@ -26,6 +30,7 @@ from vllm_pkg.state.credentials import load_key
 
 if TYPE_CHECKING:
     from vllm_pkg.clock import Clock
+    from vllm_pkg.health.http_client import Reply
     from vllm_pkg.settings import Settings
     from vllm_pkg.state.records import StartRecord
 
@@ -92,12 +97,12 @@ def watch_progress(
     """
     earlier = read_progress(settings, start)
     timeout_s = earlier.timeout_s if earlier else stall_timeout_s(settings)
-    metrics = read_metrics(settings, start) if timeout_s else None
-    if metrics is None:
+    report = read_report(settings, start) if timeout_s else None
+    if report is None:
         return None
     detector = StallDetector(timeout_s)
     remembered = earlier.progress if earlier else None
-    progress = detector.observe(remembered, read_samples(metrics), clock.now_s())
+    progress = detector.observe(remembered, report, clock.now_s())
     record = ProgressRecord(
         start.process.pid, start.started_s, start.process.boot_id, timeout_s, progress
     )
@@ -128,8 +133,28 @@ def stall_timeout_s(settings: Settings) -> float:
     return CPU_TIMEOUT_S if _computes_on_cpu(settings) else GPU_TIMEOUT_S
 
 
+def read_report(settings: Settings, start: StartRecord) -> Report | None:
+    """Return what the engine and the guard say now; None when they do not answer."""
+    reply = _ask_metrics(settings, start)
+    if reply is None:
+        return None
+    return Report(
+        samples=read_samples(_text(reply)),
+        waiting=read_waiting(reply.headers.get(WAITING_HEADER)),
+    )
+
+
 def read_metrics(settings: Settings, start: StartRecord) -> str | None:
     """Return what the engine's ``/metrics`` says; None when it does not answer."""
+    reply = _ask_metrics(settings, start)
+    return None if reply is None else _text(reply)
+
+
+def _text(reply: Reply) -> str:
+    return reply.body.decode("utf-8", errors="replace")
+
+
+def _ask_metrics(settings: Settings, start: StartRecord) -> Reply | None:
     try:
         key = load_key(settings)
     except StateError:
@@ -142,9 +167,7 @@ def read_metrics(settings: Settings, start: StartRecord) -> str | None:
         size_max_bytes=METRICS_SIZE_MAX_BYTES,
         headers={"Authorization": f"Bearer {key}"} if key else {},
     )
-    if reply is None or reply.status != _HTTP_OK:
-        return None
-    return reply.body.decode("utf-8", errors="replace")
+    return None if reply is None or reply.status != _HTTP_OK else reply
 
 
 def read_progress(settings: Settings, start: StartRecord) -> ProgressRecord | None:
@@ -172,10 +195,20 @@ def _progress(document: Any) -> Progress:
                 steps=str(core["sample"]["steps"]),
             ),
             since_s=float(core["since_s"]),
+            moved_s=float(core["moved_s"]),
         )
         for core in document["cores"]
     )
-    return Progress(float(document["observed_s"]), cores)
+    waiting = document["waiting"]
+    return Progress(
+        observed_s=float(document["observed_s"]),
+        cores=cores,
+        waiting=None if waiting is None else _waiting(waiting),
+    )
+
+
+def _waiting(document: Any) -> Waiting:
+    return Waiting(int(document["requests"]), float(document["oldest_s"]))
 
 
 def _computes_on_cpu(settings: Settings) -> bool:

@@ -1,8 +1,8 @@
 """
-Removing folders, with the bytes that it really frees.
+Removing what stands in an open folder, with the bytes that it really frees.
 
 Every step goes through the open parent folder and follows no symbolic link, so that a
-link inside a cache can never lead outside. Source: openat(2), unlinkat(2).
+link inside a cache can never lead outside.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from vllm_pkg.models.open_folder import OpenFolder
 
 BLOCK_BYTES: Final = 512
-_OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass
@@ -34,6 +33,16 @@ class Tally:
     files: int = 0
     failures: list[str] = field(default_factory=list)
 
+    def add_failure(self, name: str, error: OSError) -> None:
+        """Note what could not be removed, and why."""
+        self.failures.append(f"{name}: {os.strerror(error.errno or 0)}")
+
+    def add_file(self, status: os.stat_result) -> None:
+        """Note a file or link that was removed, by what it was just before."""
+        self.files += 1
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            self.freed_bytes += size_on_disk(status)
+
 
 def size_on_disk(status: os.stat_result) -> int:
     """
@@ -44,47 +53,35 @@ def size_on_disk(status: os.stat_result) -> int:
     return min(status.st_size, status.st_blocks * BLOCK_BYTES)
 
 
-def remove_folder(folder: Path, tally: Tally) -> None:
+def remove_entry(parent: OpenFolder, name: str, tally: Tally) -> None:
     """
-    Remove a folder with all it holds; what cannot be removed is noted and left.
+    Remove a file, a link, or a folder with all it holds.
+
+    What cannot be removed is noted and left; what is not there is no failure.
 
     Args:
-        folder: Nothing happens when it does not exist.
+        parent: The open folder in which it stands.
+        name: Its name there.
         tally: Is added to.
     """
     try:
-        parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        _remove_entry(parent, folder.name, tally)
-    finally:
-        os.close(parent)
-
-
-def _remove_entry(parent: int, name: str, tally: Tally) -> None:
-    try:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        status = parent.status(name)
+        if status is None:
+            return
         if stat.S_ISDIR(status.st_mode):
             _remove_inside(parent, name, tally)
-            os.rmdir(name, dir_fd=parent)
+            parent.remove_folder(name)
             return
-        os.unlink(name, dir_fd=parent)
+        parent.unlink(name)
     except FileNotFoundError:
         return
     except OSError as error:
-        tally.failures.append(f"{name}: {os.strerror(error.errno or 0)}")
+        tally.add_failure(name, error)
         return
-    tally.files += 1
-    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-        tally.freed_bytes += size_on_disk(status)
+    tally.add_file(status)
 
 
-def _remove_inside(parent: int, name: str, tally: Tally) -> None:
-    folder = os.open(name, _OPEN_FOLDER, dir_fd=parent)
-    try:
-        # pathlib cannot list an open folder.
-        for entry in os.listdir(folder):  # noqa: PTH208
-            _remove_entry(folder, entry, tally)
-    finally:
-        os.close(folder)
+def _remove_inside(parent: OpenFolder, name: str, tally: Tally) -> None:
+    with parent.inside(name) as folder:
+        for entry in folder.names():
+            remove_entry(folder, entry, tally)

@@ -13,92 +13,138 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from vllm_pkg.models.removal import Tally, size_on_disk
+from vllm_pkg.models.removal import size_on_disk
+from vllm_pkg.models.repository_content import BLOBS, LEFTOVER_PREFIX, stored_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
-STORE: Final = "blobs"
+    from vllm_pkg.models.open_folder import OpenFolder
+    from vllm_pkg.models.removal import Tally
+    from vllm_pkg.models.repository_content import StoredFile
+
 _MARKER: Final = ".huggingface-shared-blobs"
+_MANIFEST: Final = ".refs"
 _HASH: Final = re.compile("[0-9a-f]{64}")
+_LOCK: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def shared_payloads(cache: Path, repository: Path) -> frozenset[Path]:
+def payload_of(link: str) -> str | None:
     """
-    Return the payloads of the store that a repository's blobs are links to.
+    Return the hash of the payload that a blob leads to.
+
+    Only the end of the link decides: to take a link for one into the store too often
+    keeps a payload, to take it too seldom would lose one.
 
     Args:
-        cache: The cache, without symbolic links in its path.
-        repository: A repository's folder directly inside it.
+        link: Where the blob leads, as it is written.
     """
-    if not (cache / STORE / _MARKER).is_file():
+    parts = PurePosixPath(link).parts[-3:]
+    if len(parts) == 3 and parts[0] == BLOBS and _HASH.fullmatch(parts[2]):  # noqa: PLR2004
+        return parts[2] if parts[1] == parts[2][:2] else None
+    return None
+
+
+def is_store(cache: OpenFolder) -> bool:
+    """Whether the cache has a store that huggingface_hub made."""
+    try:
+        with cache.inside(BLOBS) as store:
+            marker = store.status(_MARKER)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return marker is not None and stat.S_ISREG(marker.st_mode)
+
+
+def read_payload(cache: OpenFolder, payload: str) -> tuple[StoredFile, int] | None:
+    """
+    Return a payload's file and the bytes of the list of its users.
+
+    Returns:
+        None when there is no such file.
+    """
+    try:
+        with cache.inside(BLOBS, payload[:2]) as folder:
+            status = folder.status(payload)
+            manifest = folder.status(f"{payload}{_MANIFEST}")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    return stored_file(status), 0 if manifest is None else size_on_disk(manifest)
+
+
+def linked_payloads(cache: OpenFolder, repository: str) -> frozenset[str]:
+    """
+    Return the payloads that a repository's blobs lead to.
+
+    Raises:
+        OSError: its blobs cannot be read.
+    """
+    if not is_store(cache):
         return frozenset()
-    targets = (_payload(cache, blob) for blob in _blobs(repository))
-    return frozenset(target for target in targets if target is not None)
+    return frozenset(_payloads(cache, repository))
 
 
-def collect_unused(cache: Path, payloads: Iterable[Path], tally: Tally) -> None:
+def collect_unused(cache: OpenFolder, payloads: Iterable[str], tally: Tally) -> None:
     """
-    Remove those payloads to which no blob in the cache is a link any more.
+    Remove those payloads to which no blob of the cache leads any more.
+
+    Blobs of what interrupted deletions left do not count: they are to go.
 
     Args:
-        cache: The cache, without symbolic links in its path.
-        payloads: What `shared_payloads` returned before repositories were removed.
+        cache: The cache.
+        payloads: Hashes, from `linked_payloads`.
         tally: Is added to.
     """
-    for payload in payloads:
+    for payload in sorted(payloads):
         try:
-            with _locked(payload):
+            with cache.inside(BLOBS, payload[:2]) as folder, _locked(folder, payload):
                 if not _is_used(cache, payload):
-                    _remove(payload, tally)
+                    _remove(folder, payload, tally)
+        except FileNotFoundError:
+            continue
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            tally.failures.append(f"{payload.name}: {reason}")
+            tally.add_failure(payload, error)
 
 
-def _remove(payload: Path, tally: Tally) -> None:
-    status = payload.lstat()
-    payload.unlink()
-    payload.with_name(f"{payload.name}.refs").unlink(missing_ok=True)
-    tally.files += 1
-    if status.st_nlink == 1:
-        tally.freed_bytes += size_on_disk(status)
+def _remove(folder: OpenFolder, payload: str, tally: Tally) -> None:
+    """Remove the list of its users first: without the payload nobody looks for it."""
+    for name in (f"{payload}{_MANIFEST}", payload):
+        status = folder.status(name)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            folder.unlink(name)
+            tally.add_file(status)
 
 
-def _is_used(cache: Path, payload: Path) -> bool:
+def _is_used(cache: OpenFolder, payload: str) -> bool:
     return any(
-        _payload(cache, blob) == payload
-        for folder in cache.iterdir()
-        if folder.is_dir() and not folder.is_symlink()
-        for blob in _blobs(folder)
+        payload in _payloads(cache, name)
+        for name in cache.names()
+        if not name.startswith(LEFTOVER_PREFIX)
     )
 
 
-def _blobs(repository: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError):
-        yield from (repository / "blobs").iterdir()
-
-
-def _payload(cache: Path, blob: Path) -> Path | None:
-    if not blob.is_symlink():
-        return None
-    target = (blob.parent / blob.readlink()).resolve()
-    is_payload = (
-        target.parent.parent == cache / STORE
-        and _HASH.fullmatch(target.name)
-        and target.parent.name == target.name[:2]
-        and target.is_file()
-    )
-    return target if is_payload else None
+def _payloads(cache: OpenFolder, repository: str) -> Iterator[str]:
+    try:
+        with cache.inside(repository, BLOBS) as blobs:
+            for name in blobs.names():
+                status = blobs.status(name)
+                if status is not None and stat.S_ISLNK(status.st_mode):
+                    payload = payload_of(blobs.link(name))
+                    if payload is not None:
+                        yield payload
+    except (FileNotFoundError, NotADirectoryError):
+        # No repository. Any other error must not make a payload look unused.
+        return
 
 
 @contextlib.contextmanager
-def _locked(payload: Path) -> Iterator[None]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(payload.with_name(f"{payload.name}.lock"), flags, 0o666)
+def _locked(folder: OpenFolder, payload: str) -> Iterator[None]:
+    descriptor = os.open(f"{payload}.lock", _LOCK, 0o666, dir_fd=folder.descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -142,12 +142,17 @@ class TaskEntry(PackageModel):
 
 
 class HealthMessages(PackageModel):
-    """What a health check says; the code that says it repeats it (see the tests)."""
+    """
+    What a health check says, word for word; the code repeats it (see the tests).
 
-    success: Localised
-    no_model: Localised
-    loading: Localised
-    failure: Localised
+    A check says what it computes instead of what is None.
+    """
+
+    success: Localised | None = None
+    no_model: Localised | None = None
+    loading: Localised | None = None
+    failure: Localised | None = None
+    disabled: Localised | None = None
 
 
 class HealthCheckEntry(PackageModel):
@@ -158,13 +163,13 @@ class HealthCheckEntry(PackageModel):
         id: Its id.
         name: The name people see.
         window_seconds: How long "not listening" counts as loading, in seconds from the
-            start of the daemon.
+            start of the daemon; None: the check knows no such time.
         messages: What it says.
     """
 
     id: Identifier
     name: Localised
-    window_seconds: Annotated[int, Field(gt=0)]
+    window_seconds: Annotated[int, Field(gt=0)] | None = None
     messages: HealthMessages
 
 

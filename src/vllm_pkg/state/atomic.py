@@ -52,7 +52,9 @@ def make_folder(path: Path, mode: int = 0o700) -> None:
         raise _write_failed(path, error) from error
 
 
-def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_file(
+    path: Path, data: bytes, mode: int = 0o600, *, is_durable: bool = True
+) -> None:
     """
     Replace a file by new content: the old or the new one exists, never a mixture.
 
@@ -64,12 +66,13 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         path: The file; its folder exists.
         data: The whole new content.
         mode: Permission bits of the file, whatever the umask is.
+        is_durable: Whether it is to survive a loss of power; False is faster.
     Raises:
         StateWriteFailed: the disk is full, read-only or broken, or access is denied.
     """
     unique = f"{os.getpid()}.{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.name}.{unique}{TEMPORARY_SUFFIX}")
-    _replace(path, temporary, data, mode)
+    _replace(path, temporary, data, mode, None, is_durable)
 
 
 def replace_file(
@@ -220,7 +223,8 @@ def sweep_temporary_files(folder: Path) -> int:
         if not name.startswith(".") or not name.endswith(TEMPORARY_SUFFIX):
             continue
         writer = _WRITER.search(name)
-        if writer and _is_other_process(int(writer[1])):
+        pid = int(writer[1]) if writer else os.getpid()
+        if pid != os.getpid() and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
             continue
         with contextlib.suppress(OSError):
             (folder / name).unlink()
@@ -293,12 +297,13 @@ def _acquire(descriptor: int, deadline_s: float) -> bool:
             return True
 
 
-def _replace(
+def _replace(  # noqa: PLR0917
     path: Path,
     temporary: Path,
     data: bytes,
     mode: int,
     check: Callable[[], None] | None = None,
+    is_durable: bool = True,  # noqa: FBT001, FBT002
 ) -> None:
     """Write, check and rename; FileExistsError: the temporary file is another's."""
     try:
@@ -307,11 +312,12 @@ def _replace(
     except OSError as error:
         raise _write_failed(path, error) from error
     try:
-        _write_new(temporary, data, mode)
+        _write_new(temporary, data, mode, is_durable=is_durable)
         if check is not None:
             check()
         os.replace(temporary, path)  # noqa: PTH105  # the call the tests trace
-        _sync_rename(path, folder)
+        if is_durable:
+            _sync_rename(path, folder)
     except FileExistsError:
         raise
     except (OSError, StateLocked) as error:
@@ -334,7 +340,7 @@ def _sync_rename(path: Path, folder: int) -> None:
         ) from error
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def _write_new(path: Path, data: bytes, mode: int, *, is_durable: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -343,7 +349,8 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        if is_durable:
+            os.fsync(descriptor)
     finally:
         _close(descriptor)
 
@@ -353,8 +360,7 @@ def _open_folder(folder: Path) -> int:
 
 
 def _close(descriptor: int) -> None:
-    # What had to be on disk was synced before, and the number is free even when close
-    # reports an error (close(2)).
+    # All was synced before, and close(2) frees the number even when it fails.
     with contextlib.suppress(OSError):
         os.close(descriptor)
 
@@ -381,10 +387,6 @@ def _is_exclusive(lock_file: Path) -> bool:
         return False
     finally:
         _close(descriptor)
-
-
-def _is_other_process(pid: int) -> bool:
-    return pid != os.getpid() and os.path.exists(f"/proc/{pid}")  # noqa: PTH110
 
 
 def _reason(error: OSError) -> str:

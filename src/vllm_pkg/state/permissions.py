@@ -31,6 +31,7 @@ def tighten_modes(settings: Settings) -> None:
         InsecurePermissions: others can use one, and its mode cannot be changed.
     """
     _tighten(settings.store_file, PRIVATE_FILE)
+    _tighten(settings.switch_file, PRIVATE_FILE)
     _tighten(settings.secrets_file, PRIVATE_FILE)
     _tighten(settings.credentials_file, settings.credentials_mode)
     if settings.profile is Profile.STARTOS:

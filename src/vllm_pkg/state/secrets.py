@@ -1,9 +1,10 @@
 """
-secrets.json: what must not be published; here the additional API keys, as hashes.
+secrets.json: what must not be published: additional API keys, and a Hugging Face token.
 
-Shape: ``{"keys": [{"id", "name", "role", "hash", "created", "expires", "revoked"}]}``,
-times in ISO 8601 with an offset or null. Fields that this version does not know survive
-a rewrite, in the document and in each key. Standard library only: the engine's own
+Shape: ``{"keys": [{"id", "name", "role", "hash", "created", "expires", "revoked"}],
+"huggingFaceToken": str}``; of keys only hashes, times in ISO 8601 with an offset or
+null. Fields that this version does not know survive a rewrite, in the document and in
+each key. Standard library only: the engine's own
 process reads this file.
 """
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
 
 KEYS: Final = "keys"
+HUB_TOKEN: Final = "huggingFaceToken"  # noqa: S105  # a name
+# What an HTTP header takes, and an environment variable.
+HUB_TOKEN_REGEX: Final = "^[!-~]{1,500}$"  # noqa: S105  # a rule
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -88,18 +92,28 @@ class Secrets:
     Args:
         keys: The additional keys, those that have ended included; oldest first.
         document: The whole document as read, with the fields not known here.
+        hugging_face_token: What models are fetched with; empty: there is none.
     """
 
     keys: tuple[NamedKey, ...] = ()
-    document: dict[str, Any] = field(default_factory=dict)
+    # Neither is part of the text of this value, which may end up in a traceback.
+    document: dict[str, Any] = field(default_factory=dict, repr=False)
+    hugging_face_token: str = field(default="", repr=False)
 
     def with_keys(self, keys: tuple[NamedKey, ...]) -> Secrets:
         """Return the secrets with other keys."""
         return replace(self, keys=keys)
 
+    def with_hugging_face_token(self, token: str) -> Secrets:
+        """Return the secrets with another Hugging Face token; empty: with none."""
+        return replace(self, hugging_face_token=token)
+
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form, unknown fields included."""
-        return self.document | {KEYS: [key.as_json() for key in self.keys]}
+        document = {k: v for k, v in self.document.items() if k != HUB_TOKEN}
+        if self.hugging_face_token:
+            document[HUB_TOKEN] = self.hugging_face_token
+        return document | {KEYS: [key.as_json() for key in self.keys]}
 
 
 def hash_key(key: str) -> str:
@@ -112,7 +126,8 @@ def parse_secrets(document: dict[str, Any]) -> Secrets:
     Understand a secrets document.
 
     Raises:
-        Malformed: its keys are not what they should be. Nothing of them is repeated.
+        Malformed: its keys or its token are not what they should be. Nothing of them
+            is repeated.
     """
     entries = document.get(KEYS, [])
     if not isinstance(entries, list):
@@ -120,7 +135,10 @@ def parse_secrets(document: dict[str, Any]) -> Secrets:
     keys = tuple(_key(number, entry) for number, entry in enumerate(entries))
     if len({key.id for key in keys}) != len(keys):
         raise documents.Malformed("two keys have the same id")
-    return Secrets(keys, dict(document))
+    token = document.get(HUB_TOKEN, "")
+    if token and not (isinstance(token, str) and re.fullmatch(HUB_TOKEN_REGEX, token)):
+        raise documents.Malformed(f"{HUB_TOKEN} is not a token")
+    return Secrets(keys, dict(document), token or "")
 
 
 def load_secrets(settings: Settings) -> Secrets:
@@ -132,6 +150,21 @@ def load_secrets(settings: Settings) -> Secrets:
         StateUnreadable: it cannot be read.
     """
     return _read(settings)[0]
+
+
+def observe_secrets(settings: Settings) -> Secrets:
+    """
+    Read secrets.json, and leave a damaged one where it is.
+
+    Raises:
+        StateCorrupt: it is damaged.
+        StateUnreadable: it cannot be read.
+    """
+    document = documents.observe_object(settings.secrets_file)
+    try:
+        return Secrets() if document is None else parse_secrets(document)
+    except documents.Malformed as error:
+        raise documents.damaged(settings.secrets_file, str(error)) from error
 
 
 def change_secrets(settings: Settings, change: Callable[[Secrets], Secrets]) -> Secrets:

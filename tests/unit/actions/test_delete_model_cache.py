@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from support.model_cache import ONE, TWO, add_revision
 from support.settings_factory import make_settings
 from vllm_pkg.actions import registry
 from vllm_pkg.actions.delete_model_cache import size_text
@@ -84,6 +87,60 @@ def test_the_form_lists_what_is_there_with_sizes(context):
         "org/part": "org/part (4.0 KiB, incomplete)",
     }
     assert select_field["default"] == "leftover/.deleting-1--models--org--old"
+
+
+def add_revisions(context):
+    """Put a repository of two revisions that share a file into the cache."""
+    folder = context.settings.models_dir / "models--org--two"
+    shared = {"a.bin": b"s" * 3 * MIB}
+    add_revision(folder, ONE, shared | {"b.bin": b"b" * MIB}, ("main",))
+    add_revision(folder, TWO, shared | {"c.bin": b"c" * 2 * MIB}, ("v2", "v3"))
+    return folder
+
+
+def test_the_form_is_the_plan_for_revisions(context):
+    """Of several revisions each is a choice, with what removing it would free."""
+    folder = add_revisions(context)
+    (folder / "snapshots" / TWO / "c.bin").resolve().unlink()
+    select(context, "org/two")
+    model, _ = form_of(context)
+    values = model["variants"]["cached"]["spec"]["repo"]["values"]
+    assert values == {
+        "org/two": "org/two (4.0 MiB, incomplete, in use)",
+        f"org/two@{ONE}": (
+            f"org/two, only revision {ONE[:12]}, main (frees 1.0 MiB, in use)"
+        ),
+        f"org/two@{TWO}": (
+            f"org/two, only revision {TWO[:12]}, v2, v3 (frees 80 bytes, incomplete)"
+        ),
+    }
+
+
+def test_what_is_shared_is_not_promised(context, tmp_path):
+    """A size is followed by what would come free, where that is less."""
+    add_model(context)
+    file = next(context.settings.models_dir.rglob("model.safetensors"))
+    os.link(file, tmp_path / "kept")
+    model, _ = form_of(context)
+    labels = model["variants"]["cached"]["spec"]["repo"]["values"]
+    assert labels == {"org/name": "org/name (2.0 MiB, frees 0 bytes)"}
+
+
+def test_one_revision_is_deleted(context):
+    """The other one stays, and may be the one in use."""
+    folder = add_revisions(context)
+    select(context, "org/two")
+    message = delete(context, "cached", f"org/two@{TWO}").result.message
+    assert message == f"Deleted revision {TWO[:12]} of org/two and freed 2.0 MiB."
+    assert [path.name for path in (folder / "snapshots").iterdir()] == [ONE]
+
+
+def test_what_was_left_of_a_revision_is_deleted(context):
+    """The name of such a folder has the revision in it, and is one name."""
+    name = f".deleting-1--models--org--two@{TWO}"
+    add_revision(context.settings.models_dir / name, TWO, {"a.bin": b"a" * MIB})
+    message = delete(context, "cached", f"leftover/{name}").result.message
+    assert message == "Deleted org/two and freed 1.0 MiB."
 
 
 @pytest.mark.parametrize("selection", ["cached", "typed"])

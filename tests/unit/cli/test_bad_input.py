@@ -33,7 +33,11 @@ TABLE = [
     (("nonsense",), 2, "No such command 'nonsense'; see vllm-pkg --help"),
     (("helth",), 2, "Did you mean 'health'?"),
     (("health", "--nope"), 2, "No such option: --nope"),
-    (("health", "--check", "x"), 2, "no health check 'x'; the only one is primary"),
+    (
+        ("health", "--check", "x"),
+        2,
+        "no health check 'x'; there are primary and download",
+    ),
     (("health", "--check"), 2, "'--check' requires an argument"),
     (("health", "more"), 2, "unexpected extra argument"),
     (("init", "--kind", "x"), 2, "not one of 'install', 'update', 'restore'"),
@@ -156,7 +160,7 @@ def test_a_secret_in_refused_arguments_is_not_repeated(ready):
             {
                 "code": "invalid-argument",
                 "message": "there is no health check 'x'",
-                "hint": "the only one is primary",
+                "hint": "there are primary and download",
             },
         ),
         (
@@ -271,7 +275,7 @@ def fail(*_: object) -> None:
 
 def test_a_mistake_of_ours_is_one_line_too(cli, monkeypatch):
     """Nobody sees a traceback, but the line says how to get one."""
-    monkeypatch.setattr("vllm_pkg.health.probe.check_health", fail)
+    monkeypatch.setattr("vllm_pkg.health.probe.check_all", fail)
 
     ended = cli("health")
 
@@ -290,7 +294,7 @@ def test_ctrl_c_is_quiet(cli, monkeypatch, kind):
     def interrupt(*_: object) -> None:
         raise kind
 
-    monkeypatch.setattr("vllm_pkg.health.probe.check_health", interrupt)
+    monkeypatch.setattr("vllm_pkg.health.probe.check_all", interrupt)
 
     ended = cli("health")
 

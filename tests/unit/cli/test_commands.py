@@ -15,7 +15,7 @@ TASK = {
     "reason": "Select which AI model vLLM should serve",
 }
 COMMANDS = ["run", "init", "daemon", "health", "status", "logs", "hardware", "action"]
-COMMANDS += ["preset", "key"]
+COMMANDS += ["preset", "model", "key"]
 
 
 def test_version_and_help(cli):
@@ -29,13 +29,21 @@ def test_version_and_help(cli):
         assert f" {name} " in shown.out
 
 
-@pytest.mark.parametrize("group", [(), ("action",), ("preset",), ("key",)])
+def test_help_tells_whole_sentences(cli):
+    """What a command does is not cut off at the end of a line."""
+    shown = " ".join(cli("--help").out.split())
+
+    assert "Run the main process: idle without a model, or become the engine." in shown
+
+
+@pytest.mark.parametrize("group", [(), ("action",), ("preset",), ("model",), ("key",)])
 def test_a_group_without_a_command_shows_its_help(cli, group):
     """A command that is missing is a usage error, answered by the help alone."""
     ended = cli(*group)
 
     assert (ended.code, ended.err) == (2, "")
     assert "Usage: vllm-pkg" in ended.out
+    assert ended.out.endswith(".\n")
 
 
 @pytest.mark.parametrize("kind", ["install", "update", "restore"])
@@ -78,7 +86,14 @@ def test_health_without_a_model_is_disabled(cli):
     }
 
     assert cli("health").out == f"vLLM API: disabled: {message}\n"
-    assert cli("health", "--json").document() == [check]
+    download = {
+        "id": "download",
+        "name": "Model download",
+        "result": "disabled",
+        "message": "No download is under way.",
+    }
+    assert cli("health", "--json").document() == [check, download]
+    assert cli("health", "--check", "download", "--json").document() == download
     one = cli("health", "--check", "primary", "--json")
     assert one.document() == check
     assert one.code == 59

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from support.command_line import MACHINES, snapshot
+from vllm_pkg.cli.foreground import HealthPrinter
 from vllm_pkg.health.checker import HealthResult, Result
 
 LOADING = HealthResult(Result.LOADING, "The model is loading.")
@@ -96,6 +98,63 @@ def test_a_forced_preset_is_selected_and_told(cli, hosts, monkeypatch):
     assert (shown.code, len(hosts)) == (0, 1)
     assert stored(cli)["modelSelection"] == {"selection": "qwen36-27b"}
     assert "Model     Qwen3.6 27B (ask for it as " in shown.out
+
+
+def show(capsys, *steps):
+    """Print healths at their times; return the lines."""
+    printer = HealthPrinter()
+    for elapsed_s, health in steps:
+        printer(health, elapsed_s)
+    return capsys.readouterr().out.splitlines()
+
+
+def loading(phase, detail):
+    """Return the health of a start that has come so far."""
+    return HealthResult(
+        Result.LOADING, f"The model is loading. {detail}", detail=detail, phase=phase
+    )
+
+
+def test_progress_is_printed_sparsely(capsys):
+    """Each phase once at once, and within one every 15 s, without the known words."""
+    shown = show(
+        capsys,
+        (1.0, LOADING),
+        (2.0, loading("download", "1 of 9.")),
+        (3.0, loading("download", "2 of 9.")),
+        (16.9, loading("download", "8 of 9.")),
+        (17.0, loading("download", "9 of 9.")),
+        (18.0, loading("load", "10 %.")),
+        (19.0, loading("load", "20 %.")),
+        (20.0, HealthResult(Result.SUCCESS, "ready")),
+    )
+
+    assert shown == [
+        "[   1 s] loading: The model is loading.",
+        "[   2 s] loading: The model is loading. 1 of 9.",
+        "[  17 s] loading: 9 of 9.",
+        "[  18 s] loading: 10 %.",
+        "[  20 s] success: ready",
+    ]
+
+
+def test_a_late_download_is_told_as_a_failure_first(capsys):
+    """When the result changes, all of the message is printed."""
+    late = HealthResult(
+        Result.FAILURE, "Not within 35 minutes. 2 of 9.", detail="2 of 9."
+    )
+    shown = show(
+        capsys,
+        (1.0, loading("download", "1 of 9.")),
+        (2.0, late),
+        (99.0, replace(late, detail="3 of 9.")),
+    )
+
+    assert shown == [
+        "[   1 s] loading: The model is loading. 1 of 9.",
+        "[   2 s] failure: Not within 35 minutes. 2 of 9.",
+        "[  99 s] failure: 3 of 9.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ class FakeAmdSmi:
         self.cards = cards
         self.init = init
         self.listing = listing
+        self.used_bytes: int | None = 1024**3
         self.shutdowns = 0
 
     def amdsmi_init(self) -> None:
@@ -61,6 +62,12 @@ class FakeAmdSmi:
         assert mem_type == "vram"
         size_bytes: int = processor_handle[2]
         return size_bytes
+
+    def amdsmi_get_gpu_memory_usage(self, processor_handle: Any, mem_type: Any) -> int:
+        assert (processor_handle in self.cards, mem_type) == (True, "vram")
+        if self.used_bytes is None:
+            raise AmdSmiException(DENIED)
+        return self.used_bytes
 
 
 @pytest.fixture
@@ -89,11 +96,19 @@ def test_gpus_are_read(ask):
     )
     assert ask(fake) == Probe(
         gpus=(
-            Gpu(Vendor.AMD, 0, "AMD Instinct MI300X", "gfx942", 191.984375),
-            Gpu(Vendor.AMD, 1, "AMD Instinct MI210", "gfx90a", 63.984375),
+            Gpu(Vendor.AMD, 0, "AMD Instinct MI300X", "gfx942", 191.984375, 190.984375),
+            Gpu(Vendor.AMD, 1, "AMD Instinct MI210", "gfx90a", 63.984375, 62.984375),
         )
     )
     assert fake.shutdowns == 1
+
+
+def test_a_gpu_that_hides_its_usage_is_still_read(ask):
+    """When the driver does not say what is used, the free memory is not known."""
+    fake = FakeAmdSmi(("MI300X", "gfx942", 1024**3))
+    fake.used_bytes = None
+    (gpu,) = ask(fake).gpus
+    assert (gpu.memory_gib, gpu.free_gib) == (1.0, None)
 
 
 @pytest.mark.parametrize("target", ["gfxffffffffffffffff", "N/A", ""])

@@ -70,7 +70,7 @@ def fake_nvml(count: int, error: Exception | None) -> Any:
         nvmlDeviceGetName=lambda _: "NVIDIA H100",
         nvmlDeviceGetCudaComputeCapability=lambda _: (9, 0),
         nvmlDeviceGetMigMode=no_mig,
-        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=80 * 1024**3),
+        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=80 * 1024**3, free=0),
     )
 
 
@@ -85,6 +85,7 @@ def fake_amdsmi(count: int) -> Any:
         amdsmi_get_processor_handles=lambda: list(range(count)),
         amdsmi_get_gpu_asic_info=lambda _: info,
         amdsmi_get_gpu_memory_total=lambda *_: 192 * 1024**3,
+        amdsmi_get_gpu_memory_usage=lambda *_: 1024**3,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,15 @@ def test_an_engine_uses_its_own_vendor_only():
         "NVIDIA H100 80GB HBM3 is not used: the engine is built for AMD."
         in hardware.notes
     )
+
+
+def test_free_memory_survives_being_recorded(tmp_path):
+    """What was free when a machine was recorded is free when it is replayed."""
+    document = replay("rtx-3090").as_json()
+    document["gpus"][0]["free_gib"] = 20.5
+    document["system_free_gib"] = 60.25
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps(document))
+    hardware = detect_hardware(load_settings({"VLLM_PKG_HARDWARE": str(path)}))
+    assert hardware.gpus[0].free_gib == 20.5
+    assert hardware.as_json() == document

@@ -89,6 +89,26 @@ def test_a_lower_limit_counts(tmp_path, files):
     )
 
 
+@pytest.mark.parametrize(
+    ("files", "free_gib"),
+    [
+        ({"proc/meminfo": "MemTotal: 67108864 kB\nMemAvailable: 33554432 kB"}, 32.0),
+        (
+            {
+                "proc/meminfo": "MemTotal: 67108864 kB\nMemAvailable: 33554432 kB",
+                "proc/self/cgroup": "0::/",
+                "sys/fs/cgroup/memory.max": 6 * GIB,
+            },
+            6.0,
+        ),
+        ({}, None),
+    ],
+)
+def test_free_memory_is_what_the_kernel_could_give(tmp_path, files, free_gib):
+    """Free is what the kernel says is available, within the limit; else not known."""
+    assert machine(tmp_path, files).free_gib == free_gib
+
+
 def test_memory_that_is_not_known_is_a_failure(tmp_path):
     """Without a readable figure the memory is 0 and the reason is told."""
     assert read_system_memory(tmp_path) == SystemMemory(
@@ -107,3 +127,5 @@ def test_this_machine_has_memory():
     memory = read_system_memory()
     assert memory.failure is None
     assert 0.1 < memory.memory_gib < 100_000
+    assert memory.free_gib is not None
+    assert 0.0 < memory.free_gib <= memory.memory_gib

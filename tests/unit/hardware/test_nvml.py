@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1024**2
+FIRST = "NVIDIA H100 80GB HBM3"
 
 
 def has_library() -> bool:
@@ -41,9 +42,10 @@ def has_library() -> bool:
 class Card:
     """What the fake driver knows of one GPU; an exception is raised, not returned."""
 
-    name: str = "NVIDIA H100 80GB HBM3"
+    name: str = FIRST
     capability: Any = (9, 0)
     memory: Any = 81559 * MIB
+    used: int = 0
     mig: Any = None
     parts: list[Any] = field(default_factory=list)
 
@@ -81,7 +83,8 @@ class FakeNvml:
         return handle.name
 
     def nvmlDeviceGetMemoryInfo(self, handle: Card) -> Any:
-        return SimpleNamespace(total=answer(handle.memory))
+        total = answer(handle.memory)
+        return SimpleNamespace(total=total, free=total - handle.used)
 
     def nvmlDeviceGetCudaComputeCapability(self, handle: Card) -> tuple[int, int]:
         major, minor = answer(handle.capability)
@@ -144,11 +147,12 @@ def test_a_gpu_without_the_drivers_library_is_mentioned(tmp_path):
 
 def test_gpus_are_read(ask):
     """Name, capability and memory of every GPU are read, and the library is closed."""
-    fake = FakeNvml(Card(), Card(name="NVIDIA H200", memory=143771 * MIB, mig=[0, 0]))
+    second = Card(name="NVIDIA H200", memory=143771 * MIB, used=1024 * MIB, mig=[0, 0])
+    fake = FakeNvml(Card(), second)
     assert ask(fake) == Probe(
         gpus=(
-            Gpu(Vendor.NVIDIA, 0, "NVIDIA H100 80GB HBM3", "9.0", 79.6474609375),
-            Gpu(Vendor.NVIDIA, 1, "NVIDIA H200", "9.0", 140.4013671875),
+            Gpu(Vendor.NVIDIA, 0, FIRST, "9.0", 79.6474609375, 79.6474609375),
+            Gpu(Vendor.NVIDIA, 1, "NVIDIA H200", "9.0", 140.4013671875, 139.4013671875),
         )
     )
     assert fake.shutdowns == 1
@@ -182,7 +186,7 @@ def test_of_a_split_gpu_the_first_part_counts(ask):
     """Under MIG the memory is the first part's, and a note says so."""
     parts = [pynvml.NVMLError_NotFound(), Card(memory=9856 * MIB), Card(memory=1)]
     probe = ask(FakeNvml(Card("NVIDIA A100", (8, 0), mig=[1, 1], parts=parts)))
-    assert probe.gpus == (Gpu(Vendor.NVIDIA, 0, "NVIDIA A100", "8.0", 9.625),)
+    assert probe.gpus == (Gpu(Vendor.NVIDIA, 0, "NVIDIA A100", "8.0", 9.625, 9.625),)
     assert probe.notes == (
         "NVIDIA A100 is split by MIG; the engine uses its first MIG device only.",
     )

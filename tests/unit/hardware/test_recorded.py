@@ -71,6 +71,8 @@ def test_the_index_may_be_left_out():
         ({"system_memory_gib": True}, "True at system_memory_gib", "GiB above 0"),
         ({"system_memory_gib": -1}, "-1 at system_memory_gib", "GiB above 0"),
         ({"system_memory_gib": float("inf")}, "system_memory_gib", "GiB above 0"),
+        ({"gpus": [GPU | {"free_gib": -1}]}, "-1 at gpus[0].free_gib", "GiB from 0"),
+        ({"system_free_gib": True}, "True at system_free_gib", "GiB from 0"),
         ({"probe_failures": "x"}, "probe_failures", "a list of sentences"),
         ({"probe_failures": [1]}, "probe_failures", "a list of sentences"),
     ],
@@ -82,6 +84,18 @@ def test_a_wrong_value_is_named(change, message, hint):
     assert message in caught.value.message
     assert caught.value.message.startswith("the file in VLLM_PKG_HARDWARE has ")
     assert hint in caught.value.hint
+
+
+def test_free_memory_may_be_recorded():
+    """Free memory is read when it is there, also when nothing is free."""
+    document = {
+        "gpus": [GPU, GPU | {"free_gib": 0}],
+        "system_memory_gib": 8,
+        "system_free_gib": 5.5,
+    }
+    recording = parse_recording(document)
+    assert [gpu.free_gib for gpu in recording.gpus] == [None, 0.0]
+    assert recording.system_free_gib == 5.5
 
 
 def test_something_else_than_an_object_is_refused():

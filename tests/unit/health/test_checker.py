@@ -12,8 +12,10 @@ from vllm_pkg.health.checker import (
     Observation,
     Result,
     check_api,
+    check_download,
 )
-from vllm_pkg.state.records import FailureRecord
+from vllm_pkg.state.identity import ProcessIdentity
+from vllm_pkg.state.records import FailureRecord, StartRecord
 
 LOADING = Observation(
     is_model_selected=True,
@@ -107,3 +109,87 @@ def test_json_shape():
         "result": "success",
         "message": "The vLLM API is ready",
     }
+
+
+MOVING = StartRecord(
+    ProcessIdentity(1, 1, "b"),
+    started_s=0.0,
+    host="127.0.0.1",
+    port=1,
+    model="x",
+    phase="download",
+    repository="org/name",
+    bytes_done=1024**3,
+    bytes_total=4 * 1024**3,
+    bytes_per_s=10_000_000.0,
+    eta_s=322.0,
+    updated_s=5000.0,
+)
+STALLED = replace(MOVING, is_stalled=True)
+HOW_FAR = (
+    "Downloading org/name: 1.0 GiB of 4.0 GiB (25 %), 10.0 MB/s, about 5 min left."
+)
+STANDS_STILL = (
+    "The download of org/name stands still at 1.0 GiB of 4.0 GiB (25 %)."
+    " It is tried again by itself."
+)
+LOADING_TEXT = (
+    "The model is loading. A first-time download and load can take 30+ minutes, a load"
+    " from cache 15+ minutes, depending on hardware resources and bandwidth."
+)
+TIMED_OUT = (
+    "The vLLM API did not come up within 35 minutes. Check the service logs for errors."
+)
+LOAD = replace(MOVING, phase="load", phase_percent=40.0, percent=50.0, eta_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("start", "elapsed_s", "result", "message"),
+    [
+        (None, 0.0, "loading", LOADING_TEXT),
+        (MOVING, 0.0, "loading", f"{LOADING_TEXT} {HOW_FAR}"),
+        (STALLED, 0.0, "loading", f"{LOADING_TEXT} {STANDS_STILL}"),
+        (
+            LOAD,
+            2099.0,
+            "loading",
+            (
+                f"{LOADING_TEXT} Now: loading the weights (40 %), 50 % of the start,"
+                " about 60 s left."
+            ),
+        ),
+        (replace(LOAD, phase="ready"), 9.0, "loading", LOADING_TEXT),
+        (None, 2100.0, "failure", TIMED_OUT),
+        (MOVING, 2100.0, "failure", f"{TIMED_OUT} {HOW_FAR}"),
+        (STALLED, 2100.0, "failure", TIMED_OUT),
+        (LOAD, 2100.0, "failure", TIMED_OUT),
+    ],
+)
+def test_the_missions_words_come_first(start, elapsed_s, result, message):
+    """They are followed by how far it is; after 35 minutes only while bytes move."""
+    health = check_api(replace(LOADING, start=start, elapsed_s=elapsed_s, now_s=5000.0))
+
+    assert (health.result, health.message) == (result, message)
+
+
+@pytest.mark.parametrize(
+    ("change", "result", "message"),
+    [
+        ({"start": None}, "disabled", "No download is under way."),
+        ({}, "loading", HOW_FAR),
+        # The window of the API is not its own.
+        ({"elapsed_s": 9e9}, "loading", HOW_FAR),
+        ({"start": STALLED}, "failure", STANDS_STILL),
+        ({"now_s": 5061.0}, "failure", STANDS_STILL),
+        ({"start": LOAD}, "disabled", "No download is under way."),
+        ({"engine": Engine.ENDED}, "disabled", "No download is under way."),
+    ],
+)
+def test_the_download_is_a_check_of_its_own(change, result, message):
+    """It tells progress from a stall, and is disabled when there is none."""
+    observation = replace(LOADING, start=MOVING, now_s=5000.0)
+
+    health = check_download(replace(observation, **change))
+
+    assert (health.id, health.name) == ("download", "Model download")
+    assert (health.result, health.message) == (result, message)

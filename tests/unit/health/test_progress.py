@@ -7,10 +7,13 @@ import pytest
 from vllm_pkg.health.progress import (
     CoreProgress,
     Progress,
+    Report,
     Sample,
     Stall,
     StallDetector,
+    Waiting,
     read_samples,
+    read_waiting,
 )
 
 # As vLLM 0.32.0 writes it, shortened.
@@ -32,11 +35,11 @@ DETECTOR = StallDetector(120.0)
 
 
 def _watch(looks):
-    """Return the verdict after looks of (second, requests, steps) each."""
+    """Return the verdict after looks of (second, requests, steps, waiting?) each."""
     progress = None
-    for now_s, requests, steps in looks:
-        sample = Sample("0", requests, steps)
-        progress = DETECTOR.observe(progress, (sample,), float(now_s))
+    for now_s, requests, steps, *waiting in looks:
+        report = Report((Sample("0", requests, steps),), *waiting)
+        progress = DETECTOR.observe(progress, report, float(now_s))
     assert progress is not None
     return DETECTOR.judge(progress)
 
@@ -64,7 +67,8 @@ def test_a_number_that_is_none_counts_no_requests(text):
 
 def test_an_engine_without_counters_is_not_judged():
     """With vLLM's statistics off there is nothing to see, and nothing is claimed."""
-    progress = DETECTOR.observe(None, read_samples("process_x 1\n"), 0.0)
+    report = Report(read_samples("process_x 1\n"), Waiting(1, 900.0))
+    progress = DETECTOR.observe(None, report, 0.0)
 
     assert progress.cores == ()
     assert DETECTOR.judge(progress) is None
@@ -115,16 +119,110 @@ def test_one_stuck_core_of_two_is_found():
     progress = None
     for second in range(0, 150, 5):
         samples = (Sample("0", 1, str(second)), Sample("1", 2, "same"))
-        progress = DETECTOR.observe(progress, samples, float(second))
+        progress = DETECTOR.observe(progress, Report(samples), float(second))
 
     assert progress is not None
     assert DETECTOR.judge(progress) == Stall(2, 145.0)
 
 
+def _waiting_from(begin_s, until_s, steps, gauge=0):
+    """Return looks at an engine to which one request came at a second."""
+    return [
+        (
+            second,
+            gauge if second >= begin_s else 0,
+            steps(second),
+            Waiting(int(second >= begin_s), max(0.0, float(second - begin_s))),
+        )
+        for second in range(0, until_s + 1, 5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("looks", "stall"),
+    [
+        (_waiting_from(100, 220, lambda _: "same"), Stall(1, 120.0)),
+        (_waiting_from(100, 215, lambda _: "same"), None),
+        (_waiting_from(100, 600, str), None),
+        (_waiting_from(0, 600, lambda second: str(second // 100)), None),
+        (_waiting_from(700, 690, lambda _: "same"), None),
+        (_waiting_from(100, 220, lambda _: "same", gauge=1), Stall(1, 120.0)),
+        (
+            [
+                *[(at, 0, "same", Waiting(0, 0.0)) for at in range(0, 600, 5)],
+                (600, 0, "same", Waiting(1, 0.1)),
+            ],
+            None,
+        ),
+        ([(0, 0, "same"), (600, 0, "same", Waiting(1, 500.0))], None),
+    ],
+    ids=[
+        "hung while idle",
+        "not yet",
+        "a queue",
+        "slow steps",
+        "idle",
+        "counted by both",
+        "just come",
+        "nobody looked",
+    ],
+)
+def test_a_request_that_waits_at_the_guard_shows_a_core_that_hung_idle(looks, stall):
+    """Only one that waits for the whole time, while no step is done, is a stall."""
+    assert _watch(looks) == stall
+
+
+def test_of_two_cores_one_that_moves_speaks_for_both():
+    """Which core a waiting request is for is not known, so nothing is claimed."""
+    progress = None
+    for second in range(0, 200, 5):
+        samples = (Sample("0", 0, str(second)), Sample("1", 0, "same"))
+        report = Report(samples, Waiting(1, float(second)))
+        progress = DETECTOR.observe(progress, report, float(second))
+
+    assert progress is not None
+    assert DETECTOR.judge(progress) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "waiting"),
+    [
+        ("0 0.000", Waiting(0, 0.0)),
+        ("2 31.500", Waiting(2, 31.5)),
+        ("7 8", Waiting(7, 8.0)),
+        (None, None),
+        *((text, None) for text in ("", "2", "2 x", "-1 3", "1 nan", "1 2 3", "1 1e9")),
+        *((text, None) for text in ("1 " + "9" * 400, "9" * 400 + " 1")),
+        ("\u0661 \u0662", None),
+    ],
+)
+def test_what_the_guard_says_is_read(text, waiting):
+    """Two numbers are read as what they are, and anything else as nothing."""
+    assert read_waiting(text) == waiting
+
+
+@pytest.mark.parametrize(
+    ("requests", "waiting", "is_idle"),
+    [
+        (0, None, True),
+        (0, Waiting(0, 0.0), True),
+        (0, Waiting(1, 2.0), False),
+        (1, None, False),
+    ],
+)
+def test_idle_is_an_engine_without_any_request(requests, waiting, is_idle):
+    """Neither a core's request nor a waiting one is idleness."""
+    progress = DETECTOR.observe(
+        None, Report((Sample("0", requests, "s"),), waiting), 0.0
+    )
+
+    assert progress.is_idle is is_idle
+
+
 def test_the_longest_stall_is_told():
     """Of two stuck cores the one that stands still for longer is named."""
     cores = tuple(
-        CoreProgress(Sample(str(number), number, "s"), since_s)
+        CoreProgress(Sample(str(number), number, "s"), since_s, since_s)
         for number, since_s in ((1, 50.0), (2, 10.0))
     )
 
@@ -159,7 +257,7 @@ def test_t20_busy_for_a_day_is_not_stuck(guarantee):
             continue
         # The slowest that is right: one step in 100 s, and never an empty queue.
         sample = Sample("0", 256 + second % 7, f"generation_tokens {second // 100}")
-        progress = DETECTOR.observe(progress, (sample,), float(second))
+        progress = DETECTOR.observe(progress, Report((sample,)), float(second))
         looks += 1
         stalls += DETECTOR.judge(progress) is not None
     guarantee(

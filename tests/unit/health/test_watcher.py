@@ -39,6 +39,7 @@ class FakeMetrics:
     def __init__(self) -> None:
         self.requests = 1
         self.tokens = 0
+        self.waiting = ""
         self.is_silent = False
         self.port = 0
 
@@ -50,7 +51,8 @@ class FakeMetrics:
             f'vllm:num_requests_running{{engine="0"}} {self.requests}\n'
             f'vllm:generation_tokens_total{{engine="0"}} {self.tokens}\n'
         )
-        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n"
+        more = f"X-VLLM-Pkg-Waiting: {self.waiting}\r\n" if self.waiting else ""
+        head = f"HTTP/1.1 200 OK\r\n{more}Content-Length: {len(text)}\r\n\r\n"
         peer.sendall((head + text).encode())
 
 
@@ -106,6 +108,25 @@ def test_a_stuck_engine_is_found_and_health_reads_it(settings, engine):
         "The engine is stuck: 1 request runs and no token came out for 120 s."
         " A restart of the service helps. See its logs for the cause."
     )
+
+
+def test_a_core_that_hung_while_it_was_idle_is_found(settings, engine):
+    """Its gauges say that it has no request; the guard says that one waits."""
+    start, clock = _start(settings, engine), FakeClock()
+    engine.requests, engine.waiting = 0, "0 0.000"
+    _look(settings, start, clock, 60)
+    stalls = []
+    for age in range(3, 150, 5):
+        engine.waiting = f"1 {age}.000"
+        stalls.append(_look(settings, start, clock, 5))
+    health = check_health(settings, clock)
+
+    assert stalls[23] is None
+    assert stalls[25] is not None
+    assert stalls[25].requests == 1
+    assert 120 <= stalls[25].still_s <= 128
+    assert health.result == "failure"
+    assert health.message.startswith("The engine is stuck: 1 request runs and no token")
 
 
 def test_tokens_end_the_stall(settings, engine):
@@ -169,6 +190,9 @@ def test_a_damaged_key_says_nothing(settings, engine):
         lambda record: record.update(boot_id="boot-0"),
         lambda record: record.update(timeout_s="soon"),
         lambda record: record["progress"]["cores"][0]["sample"].pop("steps"),
+        lambda record: record["progress"]["cores"][0].pop("moved_s"),
+        lambda record: record["progress"].update(waiting={"requests": 1}),
+        lambda record: record["progress"].pop("waiting"),
     ],
 )
 def test_a_record_of_something_else_does_not_count(settings, engine, damage):

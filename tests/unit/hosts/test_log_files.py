@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_pkg.hosts.standalone.log_files import follow, last_lines, lines_of_start
+from vllm_pkg.hosts.standalone.log_files import follow, last_lines
 
 
 def test_missing_file_has_no_lines(tmp_path):
@@ -26,24 +26,6 @@ def test_only_the_end_is_read(tmp_path):
     path.write_text("".join(f"line {n}\n" for n in range(1000)))
 
     assert last_lines(path, size_bytes=20) == ["line 998", "line 999"]
-
-
-def test_lines_of_the_last_start(tmp_path):
-    """Only what the last start wrote is returned."""
-    path = tmp_path / "log"
-    path.write_text(
-        "=== vllm-pkg: engine start 1 ===\nold\n=== vllm-pkg: engine start 2 ===\nnew\n"
-    )
-
-    assert lines_of_start(path) == ["=== vllm-pkg: engine start 2 ===", "new"]
-
-
-def test_lines_without_a_mark_are_all_returned(tmp_path):
-    """A log whose mark was rotated away is returned whole."""
-    path = tmp_path / "log"
-    path.write_text("a\nb\n")
-
-    assert lines_of_start(path) == ["a", "b"]
 
 
 def test_follow_sees_what_is_added_and_survives_rotation(tmp_path):

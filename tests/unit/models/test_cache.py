@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from support.settings_factory import make_settings
 from vllm_pkg.errors import CacheError, DeletionIncomplete, NotInCache
-from vllm_pkg.models.cache import Kind, delete_model, list_cached, plan_deletion
-from vllm_pkg.models.removal import Tally, remove_folder
+from vllm_pkg.models.cache import Kind, list_cached
+from vllm_pkg.models.deletion import delete_model
+from vllm_pkg.models.deletion_plan import plan_deletion
+from vllm_pkg.models.open_folder import open_folder
+from vllm_pkg.models.removal import Tally, remove_entry
 
 KIB = 1024
 COMMIT = "c" * 40
@@ -294,8 +296,8 @@ def test_a_repository_that_cannot_be_renamed_stays_whole(settings, monkeypatch):
 def test_removing_nothing_and_vanishing_files(tmp_path):
     """A folder that is not there, or disappears meanwhile, is no failure."""
     tally = Tally()
-    remove_folder(tmp_path / "no" / "folder", tally)
-    remove_folder(tmp_path / "folder", tally)
+    with open_folder(tmp_path) as folder:
+        remove_entry(folder, "nothing", tally)
     assert tally == Tally()
 
 
@@ -310,7 +312,8 @@ def test_shared_content_goes_with_its_last_model(settings):
     ]
     assert delete_model(settings, "org/one").freed_bytes == 0
     assert payload.stat().st_size == 8 * KIB
-    assert delete_model(settings, "org/two").freed_bytes == 8 * KIB
+    users_bytes = 2 * len("models--org--one/blobs/etag\n")
+    assert delete_model(settings, "org/two").freed_bytes == 8 * KIB + users_bytes
     left = [path.name for path in payload.parent.iterdir()]
     assert left == [f"{HASH}.lock"]
 
@@ -332,10 +335,11 @@ def test_only_payloads_of_the_store_are_collected(settings):
 
 
 def test_a_hard_link_keeps_a_payload_alive(settings, tmp_path):
-    """A payload that has another name outside the cache frees nothing."""
+    """Of a payload with another name outside the cache only its list is freed."""
     add_shared(settings, "models--org--one")
     os.link(settings.models_dir / "blobs" / "ab" / HASH, tmp_path / "kept")
-    assert delete_model(settings, "org/one").freed_bytes == 0
+    list_bytes = len("models--org--one/blobs/etag\n")
+    assert delete_model(settings, "org/one").freed_bytes == list_bytes
 
 
 def test_a_payload_that_cannot_be_removed_is_reported(settings, monkeypatch):
@@ -345,6 +349,6 @@ def test_a_payload_that_cannot_be_removed_is_reported(settings, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
     with pytest.raises(DeletionIncomplete, match="Operation not permitted"):
         delete_model(settings, "org/one")

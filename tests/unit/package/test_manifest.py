@@ -10,8 +10,8 @@ from vllm_pkg.package.manifest import Manifest, load_manifest
 
 STATUSES = "'only-running', 'only-stopped' or 'any'"
 ACTIONS = (
-    "get-api-credentials, set-model, delete-model-cache, rotate-api-key,"
-    " add-api-key, list-api-keys, revoke-api-key"
+    "get-api-credentials, set-model, apply-fix, delete-model-cache,"
+    " hugging-face-token, rotate-api-key, add-api-key, list-api-keys, revoke-api-key"
 )
 LONG = "x" * 161
 
@@ -49,7 +49,10 @@ LONG = "x" * 161
         (
             "requiredBy: [primary]",
             "requiredBy: [api]",
-            "oneshots.ldconfig.requiredBy: expected one of primary, got 'api'",
+            (
+                "oneshots.ldconfig.requiredBy: expected one of primary, download,"
+                " got 'api'"
+            ),
         ),
         (
             "id: delete-model-cache",

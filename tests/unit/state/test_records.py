@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -65,6 +66,86 @@ def test_records_with_wrong_types_are_none(tmp_path):
     assert records.read_start(settings) is None
 
 
+PROGRESS = replace(
+    START,
+    started_at="2026-01-02T03:04:05+00:00",
+    key="k",
+    log_file="/logs/engine-1.log",
+    recorder=ProcessIdentity(6, 7, "b"),
+    phase="download",
+    phase_percent=50.5,
+    percent=20.0,
+    eta_s=7.5,
+    repository="org/name",
+    bytes_done=1,
+    bytes_total=2,
+    bytes_per_s=3.5,
+    is_stalled=True,
+    phases=(("download", 1.5), ("starting", 2.0)),
+    updated_s=9.0,
+    ready_after_s=10.0,
+)
+
+
+def test_progress_is_read_back(tmp_path):
+    """Every field of a start survives, and one of an older version is read too."""
+    settings = make_settings(tmp_path)
+    records.write_record(settings.start_file, PROGRESS)
+    whole = records.read_start(settings)
+    names = ("process", "started_s", "host", "port", "model", "is_stop_intended")
+    document = {name: asdict(PROGRESS)[name] for name in names}
+    settings.start_file.write_text(json.dumps(document))
+
+    assert whole == PROGRESS
+    assert records.read_start(settings) == START
+
+
+def test_a_start_is_changed_by_all_together(tmp_path):
+    """What one process changes is not undone by another one's change."""
+    settings = make_settings(tmp_path)
+    records.write_record(settings.start_file, START)
+    added = 20
+
+    def add(_):
+        for _ in range(added):
+            records.update_start(
+                settings,
+                PROCESS,
+                lambda now: replace(now, bytes_done=(now.bytes_done or 0) + 1),
+            )
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(add, range(3)))
+
+    start = records.read_start(settings)
+    assert start is not None
+    assert start.bytes_done == 3 * added
+    assert settings.start_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("process", [None, ProcessIdentity(4, 6, "b")])
+def test_the_start_of_another_process_is_not_changed(tmp_path, process):
+    """Without a record, or with one of another process, nothing is written."""
+    settings = make_settings(tmp_path)
+    if process is not None:
+        records.write_record(settings.start_file, replace(START, process=process))
+
+    changed = records.update_start(settings, PROCESS, lambda _: PROGRESS)
+
+    assert changed is None
+    assert (settings.start_file.exists()) is (process is not None)
+
+
+def test_what_does_not_change_is_not_written(tmp_path):
+    """The same record costs no write."""
+    settings = make_settings(tmp_path)
+    records.write_record(settings.start_file, START)
+    before = settings.start_file.stat().st_ino
+
+    assert records.update_start(settings, PROCESS, lambda now: now) == START
+    assert settings.start_file.stat().st_ino == before
+
+
 def test_our_own_process_is_alive():
     """This process is alive under its pid, its start time and this boot."""
     boot_id = BootClock().boot_id()
@@ -99,3 +180,16 @@ def test_program_names_may_hold_anything(tmp_path):
 
     assert identity.started_ticks(7, tmp_path) == 4242
     assert identity.started_ticks(8, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("threads", "ticks"), [("0", None), ("1", None), ("2", 4242), ("9", 4242)]
+)
+def test_a_zombie_with_a_thread_that_lives_has_not_ended(tmp_path, threads, ticks):
+    """A killed process holds its memory until its last thread is gone."""
+    folder = tmp_path / "7"
+    folder.mkdir()
+    fields = ["Z", *["0"] * 16, threads, "0", "4242", "0"]
+    (folder / "stat").write_text(f"7 (engine) {' '.join(fields)}")
+
+    assert identity.started_ticks(7, tmp_path) == ticks

@@ -18,6 +18,7 @@ from vllm_pkg.engine.guard import CORS_ENV, ENGINE_KEY_ENV, refusals, usage
 from vllm_pkg.engine.guard.key_ring import KeyRing
 from vllm_pkg.engine.guard.routes import WEBSOCKET, Access, find_ruling
 from vllm_pkg.engine.guard.tokens import bearer_header, read_token, with_engine_key
+from vllm_pkg.engine.guard.waiting import CORE_PATHS, WaitingRequests
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.errors import EngineStartFailed, ServiceError, StateError
 from vllm_pkg.settings import load_settings
@@ -81,6 +82,7 @@ class Guard:
         self._has_cors = environ.get(CORS_ENV) == "1"
         self._ring = KeyRing(settings.credentials_file, settings.secrets_file)
         self._usage = usage.UsageCounter(settings.key_usage_dir, own_identity())
+        self._waiting = WaitingRequests()
         self._is_flush_due = False
         self._flushing: asyncio.Future[None] | None = None
         _fold_ended(settings)
@@ -132,12 +134,16 @@ class Guard:
         refusal = _judge(key, ruling, method)
         if refusal is not None:
             return refusals.send_refusal(scope, send, refusal)
-        if scope["path"] != METRICS:
-            # Monitoring is no use of a key: ours reads the metrics every few seconds.
-            self._usage.count(key.id, now_s)
-            if not self._is_flush_due:
-                self._schedule_flush()
         inner = {**scope, "headers": with_engine_key(headers, self._presented)}
+        path = scope["path"]
+        if path == METRICS:
+            # Monitoring is no use of a key: ours reads the metrics every few seconds.
+            return self._waiting.tell(self._app, inner, receive, send)
+        self._usage.count(key.id, now_s)
+        if not self._is_flush_due:
+            self._schedule_flush()
+        if path in CORE_PATHS:
+            return self._waiting.serve(self._app, inner, receive, send)
         return self._app(inner, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 ENGINE: Final = "engine"
 KEEPER: Final = "keeper"
+FETCHER: Final = "fetcher"
 ENGINE_LOG: Final = "engine.log"
 HOST_LOG: Final = "host.log"
+FETCHER_LOG: Final = "fetcher.log"
 STOP_WAIT_S: Final = 30
 LOG_SIZE_MAX: Final = "20MB"
 LOG_BACKUPS: Final = 5
@@ -41,6 +43,7 @@ def supervisor_config(settings: Settings, python: str, socket: Path) -> str:
                 )
             },
             f"program:{ENGINE}": _engine_section(settings, python),
+            f"program:{FETCHER}": _fetcher_section(settings, python),
             f"eventlistener:{KEEPER}": _keeper_section(settings, python),
         }
     )
@@ -75,6 +78,19 @@ def _engine_section(settings: Settings, python: str) -> dict[str, str]:
         "stdout_logfile": _twice(settings.logs_dir / ENGINE_LOG),
         "stdout_logfile_maxbytes": LOG_SIZE_MAX,
         "stdout_logfile_backups": str(LOG_BACKUPS),
+    }
+
+
+def _fetcher_section(settings: Settings, python: str) -> dict[str, str]:
+    return {
+        "command": _command([python, "-m", "vllm_pkg.hosts.fetcher"]),
+        # It may be killed at any moment: the next one goes on with the switch.
+        "autorestart": "true",
+        "startretries": "20",
+        "redirect_stderr": "true",
+        "stdout_logfile": _twice(settings.logs_dir / FETCHER_LOG),
+        "stdout_logfile_maxbytes": "1MB",
+        "stdout_logfile_backups": "1",
     }
 
 

@@ -41,8 +41,9 @@ def restart_engine(settings: Settings) -> None:
     start = records.read_start(settings)
     if start is not None:
         # Told before it happens, so that no health check takes it for a crash.
-        marked = replace(start, is_stop_intended=True)
-        records.write_record(settings.start_file, marked)
+        records.update_start(
+            settings, start.process, lambda now: replace(now, is_stop_intended=True)
+        )
     atomic.remove_file(settings.failure_file)
     try:
         with connect(host.control_socket) as supervisor:

@@ -17,7 +17,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock, Clock
+from vllm_pkg.engine.acceptor import Accepted, examine_arguments
+from vllm_pkg.engine.diagnosis.changes import fingerprint
 from vllm_pkg.engine.exit_report import TAIL_LINES, ExitReport, report_exit
+from vllm_pkg.engine.options import load_options
 from vllm_pkg.errors import StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
@@ -25,7 +28,9 @@ from vllm_pkg.health.watcher import watch_progress
 from vllm_pkg.hosts.standalone.backoff import after_exit
 from vllm_pkg.hosts.standalone.config import ENGINE, ENGINE_LOG
 from vllm_pkg.hosts.standalone.evidence import keep_evidence
-from vllm_pkg.hosts.standalone.log_files import last_lines, lines_of_start
+from vllm_pkg.hosts.standalone.log_files import last_lines
+from vllm_pkg.hosts.standalone.recorded_start import last_log
+from vllm_pkg.hosts.standalone.start_log import read_last_start
 from vllm_pkg.hosts.standalone.states import (
     EngineEvent,
     EngineState,
@@ -34,6 +39,7 @@ from vllm_pkg.hosts.standalone.states import (
 )
 from vllm_pkg.settings import load_settings
 from vllm_pkg.state import atomic, records
+from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
     from vllm_pkg.health.progress import Stall
@@ -64,6 +70,7 @@ class Keeper:
         supervisor: supervisord's interface.
         clock: For the delays.
         state: What is known of the engine.
+        selection: Fingerprint of the selection of this start; None when not known.
     """
 
     settings: Settings
@@ -74,6 +81,7 @@ class Keeper:
     was_ready: bool = False
     due_s: float | None = None
     is_own_start: bool = False
+    selection: str | None = None
 
     def on_event(self, name: str, payload: dict[str, str]) -> None:
         """Take one event of supervisord."""
@@ -150,8 +158,11 @@ class Keeper:
     def _mark_stop_intended(self, start: records.StartRecord) -> None:
         # Health then tells the failure, and not how an ending engine answers.
         try:
-            marked = replace(start, is_stop_intended=True)
-            records.write_record(self.settings.start_file, marked)
+            records.update_start(
+                self.settings,
+                start.process,
+                lambda now: replace(now, is_stop_intended=True),
+            )
         except StateError as error:
             self.log(error.message)
 
@@ -162,12 +173,24 @@ class Keeper:
         self.is_own_start = False
         self.was_ready = False
         self.due_s = None
+        self.selection = self._selection_now()
+
+    def _selection_now(self) -> str | None:
+        """Return the fingerprint of what is started now; None when it is not clear."""
+        try:
+            store = observe_store(self.settings)
+        except StateError:
+            return None
+        accepted = examine_arguments(store.serve_args, load_options())
+        if not isinstance(accepted, Accepted):
+            return None
+        return fingerprint(accepted.arguments, store.serve_env)
 
     def on_exited(self) -> None:
         """Keep the evidence and decide about another start."""
         exit_code = int(self.supervisor.getProcessInfo(ENGINE)["exitstatus"])
-        lines = lines_of_start(self.settings.logs_dir / ENGINE_LOG)
-        is_restarted = self._plan_start(report_exit(exit_code, lines), exit_code)
+        report = report_exit(exit_code, read_last_start(last_log(self.settings)))
+        is_restarted = self._plan_start(report, exit_code)
         self.step(EngineEvent.EXIT if is_restarted else EngineEvent.GIVE_UP)
 
     def _plan_start(self, report: ExitReport, exit_code: int | None) -> bool:
@@ -194,6 +217,11 @@ class Keeper:
             is_final=decision.delay_s is None,
             starts=decision.failed_starts,
             log_tail=report.log_tail,
+            cause=report.cause,
+            explanation=report.explanation,
+            evidence=report.evidence,
+            changes=report.changes,
+            selection=self.selection,
         )
         try:
             records.write_record(self.settings.failure_file, record)

@@ -7,7 +7,6 @@ import os
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from vllm_pkg.engine.exit_report import START_MARK
 from vllm_pkg.errors import StateUnreadable
 
 if TYPE_CHECKING:
@@ -40,15 +39,6 @@ def last_lines(path: Path, size_bytes: int = TAIL_SIZE_BYTES) -> list[str]:
     if length > size_bytes:
         lines = lines[1:]
     return [line for line in lines if line.strip()]
-
-
-def lines_of_start(path: Path) -> list[str]:
-    """Return the lines that the engine's last start wrote, as far as they are kept."""
-    lines = last_lines(path)
-    for position in range(len(lines) - 1, -1, -1):
-        if lines[position].startswith(START_MARK):
-            return lines[position:]
-    return lines
 
 
 def follow(path: Path, sleep: Callable[[float], None] = time.sleep) -> Generator[str]:

@@ -48,10 +48,12 @@ class HostEvents:
     Args:
         on_started: The supervisor runs; the engine is on its way.
         on_health: The health changed; with the seconds since the host started.
+        on_look: Called twice a second, with the seconds since the host started.
     """
 
     on_started: Callable[[], None]
     on_health: Callable[[HealthResult, float], None]
+    on_look: Callable[[float], None] = lambda _: None
 
 
 def check_can_run(settings: Settings) -> None:
@@ -185,6 +187,7 @@ def _watch(
         if health != last:
             events.on_health(health, clock.now_s() - began_s)
             last = health
+        events.on_look(clock.now_s() - began_s)
         if _is_told_to_stop(stopping):
             return
 

@@ -1,0 +1,93 @@
+# ruff: noqa: INP001, S603, S607, S101, T201  # a script, in no package
+"""
+How fast the recorder passes the engine's output on, beside `cat` in its place.
+
+    python bench/recorder_rate.py [--mib 1024] [--rounds 5]
+
+Both get the same bytes through the same kind of pipe and write into a pipe that is read
+as fast as it goes; the recorder keeps its log and looks for phases meanwhile. The two
+take turns, so that both see the same machine. Prints the medians and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from vllm_pkg.clock import BootClock
+from vllm_pkg.engine.processes import PIPE_BYTES, own_identity
+from vllm_pkg.settings import load_settings
+from vllm_pkg.state import records
+
+MEBIBYTE = 1024 * 1024
+MEGABYTE = 1e6
+LINE = b"(EngineCore pid=7) INFO 11-21 10:00:00 [core.py:1] a line as vLLM writes it\n"
+RECORDER = [sys.executable, "-m", "vllm_pkg.engine.recorder"]
+
+
+def rate(argv: list[str], folder: Path, size_mib: int) -> float:
+    """Return how many megabytes per second a program passes on."""
+    settings = load_settings({"VLLM_PKG_MAIN": str(folder), "HOME": str(folder)})
+    settings.logs_dir.mkdir(exist_ok=True)
+    start = records.StartRecord(
+        process=own_identity(),
+        started_s=BootClock().now_s(),
+        host="127.0.0.1",
+        port=1,
+        model="bench",
+        log_file=str(settings.logs_dir / "engine-1.log"),
+    )
+    records.write_record(settings.start_file, start)
+    block = LINE * (MEBIBYTE // len(LINE))
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"VLLM_PKG_MAIN": str(folder)},
+        pipesize=PIPE_BYTES,
+        bufsize=0,
+    ) as program:
+        assert program.stdin is not None
+        with subprocess.Popen(
+            ["cat"], stdin=program.stdout, stdout=subprocess.DEVNULL
+        ) as reader:
+            # It has begun when it has taken the first block.
+            program.stdin.write(block)
+            began_s = time.monotonic()
+            for _ in range(size_mib):
+                program.stdin.write(block)
+            program.stdin.close()
+            program.wait()
+            took_s = time.monotonic() - began_s
+            assert program.stdout is not None
+            program.stdout.close()
+            reader.wait()
+    return size_mib * len(block) / took_s / MEGABYTE
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    programs = {"cat": ["cat"], "recorder": RECORDER}
+    seen: dict[str, list[float]] = {name: [] for name in programs}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(options.rounds):
+            for name, argv in programs.items():
+                seen[name].append(rate(argv, Path(folder), options.mib))
+    middle = {name: statistics.median(values) for name, values in seen.items()}
+    for name, value in middle.items():
+        print(f"{name:9} {value:7.0f} MB/s  (all: {[round(v) for v in seen[name]]})")
+    print(f"ratio     {middle['recorder'] / middle['cat']:7.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+# ruff: noqa: INP001  # a script, in no package
+"""
+How long a restart takes: this package, plain ``vllm serve``, and each lever on its own.
+
+Run it with ``PYTHONPATH=tests:bench .venv/bin/python bench/restart_time.py``. It
+starts the tiny test model many times, each round in another order, and writes
+bench/results/restart_time.json and restart_time.md. ``--lock FILE`` takes that lock for
+each round, so that others may have the machine between two.
+
+A fresh container is an empty home and an empty temporary folder; what it keeps is the
+main volume. The page cache is warm for all. Each engine says what it says to the same
+prompts; afterwards engines that run side by side are kept busy in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from completions_load import CONCURRENCY, Completions
+from engine_start import KEY, MARKS, NAME, EngineStart, Way
+from statistics_of_pairs import Ratio, ratio_of_pairs
+
+from vllm_pkg.models.tiny import tiny_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RESULTS: Final = Path(__file__).parent / "results"
+REPOSITORY: Final = "bench-org/tiny"
+CACHE_GIB: Final = "2"
+READY, CPU = "ready", "CPU seconds until ready"
+AOT_OFF: Final = {"VLLM_USE_AOT_COMPILE": "0"}
+WORKER_IN_CORE: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
+NO_BYTECODE: Final = {"PYTHONPYCACHEPREFIX": "{empty}"}
+NO_AOT = "lever: no AOT cache"
+ONE_PROCESS = "lever: worker in the core's process"
+PLAIN_EMPTY, PLAIN, PACKAGE = "plain, empty", "plain, caches kept", "package, fresh"
+CACHED, OFFLINE = "package, cached repository", "the same without a network"
+BARE, BARE_KEPT = "plain, no bytecode", "plain, bytecode kept"
+WAYS: Final = (
+    Way(PLAIN_EMPTY, is_fresh=True),
+    Way(PLAIN),
+    Way(PACKAGE, is_package=True, is_fresh=True),
+    Way(NO_AOT, variables=AOT_OFF),
+    Way(ONE_PROCESS, variables=WORKER_IN_CORE),
+    Way(BARE, variables=NO_BYTECODE),
+    Way(BARE_KEPT, variables={"PYTHONPYCACHEPREFIX": "{kept}"}),
+    Way(CACHED, is_package=True, is_fresh=True, model=REPOSITORY),
+    Way(OFFLINE, is_package=True, is_fresh=True, model=REPOSITORY, has_network=False),
+)
+# Started once before it counts; the others find what these have kept.
+FILLING: Final = (PLAIN, PACKAGE, NO_AOT, BARE_KEPT, CACHED)
+# What is compared with what, for the table.
+PAIRS: Final = (
+    (PACKAGE, PLAIN_EMPTY),
+    (PACKAGE, PLAIN),
+    (NO_AOT, PLAIN),
+    (ONE_PROCESS, PLAIN),
+    (BARE_KEPT, BARE),
+    (OFFLINE, CACHED),
+)
+# The second model computes enough for that to be what its rate tells.
+BURSTS: Final = {"requests of 1 token": 1, "requests of 64 tokens": 64}
+BUSY: Final = (PLAIN, PACKAGE, ONE_PROCESS)
+
+
+@contextlib.contextmanager
+def turn(lock: Path | None) -> Iterator[None]:
+    """Have the machine to ourselves, where others keep to the same lock."""
+    if lock is None:
+        yield
+        return
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_models(folder: Path) -> dict[str, Way]:
+    """Write both models; return what a way needs to serve either."""
+    for name, changes in {
+        "tiny": {},
+        "small": {"hidden_size": 768, "intermediate_size": 2048}
+        | {"num_hidden_layers": 8, "num_attention_heads": 12},
+    }.items():
+        (folder / name).mkdir()
+        for file, content in tiny_files().items():
+            (folder / name / file).write_bytes(content)
+        config = folder / name / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    # Made up from a seed by vLLM itself, so that no file has to be written.
+    dummy = ("--load-format", "dummy")
+    return {
+        "tiny": Way("", model=str(folder / "tiny")),
+        "small": Way("", model=str(folder / "small"), arguments=dummy),
+    }
+
+
+def starter(folder: Path, way: Way, model: Way) -> EngineStart:
+    """Return one start of a way; what plain vLLM keeps, and what the package keeps."""
+    kind = "package" if way.is_package else "empty" if way.is_fresh else "plain"
+    own = folder / f"{kind}-{Path(model.model).name}"
+    own.mkdir(exist_ok=True)
+    way = replace(way, model=way.model or model.model, arguments=model.arguments)
+    return EngineStart(way, own, CACHE_GIB)
+
+
+def measure_starts(
+    folder: Path, model: Way, rounds: int, lock: Path | None
+) -> tuple[dict[str, dict[str, list[float]]], set[str]]:
+    """
+    Start every way once per round.
+
+    Args:
+        folder: For all that is kept.
+        model: What is served.
+        rounds: How many; one before them fills the caches and does not count.
+        lock: Taken for each round.
+    Returns:
+        By way seconds until ready, CPU seconds, and seconds until each mark; and all
+        answers.
+    """
+    order = random.Random(3)  # noqa: S311  # no secret is made of it
+    seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    said: set[str] = set()
+    for number in range(rounds + 1):
+        ways = [way for way in WAYS if number or way.name in FILLING]
+        with turn(lock):
+            for way in order.sample(ways, len(ways)):
+                with starter(folder, way, model) as engine:
+                    if way.has_network:
+                        client = Completions(engine.port, KEY, NAME)
+                        said.add(json.dumps(client.answers()))
+                if number:
+                    found = {READY: engine.ready_s, CPU: engine.cpu_s} | engine.marks
+                    for name, found_s in found.items():
+                        seconds[way.name][name].append(round(found_s, 2))
+                sys.stderr.write(f"{number}: {engine.ready_s:6.1f} s {way.name}\n")
+    return seconds, said
+
+
+def measure_rates(
+    folder: Path, model: Way, rounds: int, lock: Path | None
+) -> tuple[dict[str, dict[str, list[float]]], set[str]]:
+    """
+    Keep engines that run side by side busy in turns.
+
+    Returns:
+        Tokens per second by kind of burst and way, and all answers.
+    """
+    order = random.Random(4)  # noqa: S311  # no secret is made of it
+    series: dict[str, dict[str, list[float]]] = {
+        kind: defaultdict(list) for kind in BURSTS
+    }
+    said: set[str] = set()
+    with turn(lock), contextlib.ExitStack() as stack:
+        clients = {}
+        for way in WAYS:
+            if way.name in BUSY:
+                engine = stack.enter_context(starter(folder, way, model))
+                clients[way.name] = Completions(engine.port, KEY, NAME)
+                said.add(json.dumps(clients[way.name].answers()))
+        for number in range(rounds + 1):
+            for kind, tokens in BURSTS.items():
+                for name in order.sample(BUSY, len(BUSY)):
+                    rates = clients[name].rates(tokens, seconds=1.0)
+                    if number:
+                        series[kind][name].append(round(rates.tokens_per_s, 2))
+    return series, said
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Measure everything and return the document of results."""
+    machine = _machine()
+    models = make_models(folder)
+    seconds, said = measure_starts(
+        folder, models["tiny"], arguments.rounds, arguments.lock
+    )
+    rates, answers = {}, {"tiny": [json.loads(one) for one in sorted(said)]}
+    for name, model in models.items():
+        rates[name], said = measure_rates(
+            folder, model, arguments.bursts, arguments.lock
+        )
+        answers[f"{name}, busy"] = [json.loads(one) for one in sorted(said)]
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "starts": {
+            f"{way} / {base}, {kind}": asdict(
+                ratio_of_pairs(seconds[way][kind], seconds[base][kind])
+            )
+            for kind in (READY, CPU)
+            for way, base in PAIRS
+        },
+        "rates": {
+            f"{model}, {kind}, {name}": asdict(
+                ratio_of_pairs(by_way[name], by_way[PLAIN])
+            )
+            for model, kinds in rates.items()
+            for kind, by_way in kinds.items()
+            for name in BUSY
+            if name != PLAIN
+        },
+        "different_answers": {name: len(one) for name, one in answers.items()},
+        "answers": answers,
+        "seconds": seconds,
+        "tokens_per_s": rates,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    load, _, _ = os.getloadavg()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 1024**3, 1),
+        "load_average": round(load, 2),
+        "python": platform.python_version(),
+        "vllm": "0.32.0",
+    }
+
+
+def format_tables(document: dict[str, Any]) -> str:
+    """Return the results as tables for the documentation."""
+    lines = ["| compared | ratio | 95 % interval | pairs |", "| --- " * 4 + "|"]
+    lines += [_row(name, ratio) for name, ratio in document["starts"].items()]
+    title = f"| tokens per second, {CONCURRENCY} clients, of plain | ratio"
+    lines += ["", f"{title} | 95 % interval | pairs |", "| --- " * 4 + "|"]
+    lines += [_row(name, ratio) for name, ratio in document["rates"].items()]
+    names = (*MARKS, READY, CPU)
+    lines += ["", f"| median seconds until | {' | '.join(names)} |"]
+    lines.append("| --- " * (len(names) + 1) + "|")
+    for way, by_name in document["seconds"].items():
+        cells = [
+            f"{statistics.median(by_name[name]):.1f}" if name in by_name else ""
+            for name in names
+        ]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    machine = document["machine"]
+    is_same = set(document["different_answers"].values()) == {1}
+    facts = (
+        f"Answers: {'identical' if is_same else 'DIFFERENT'} in all starts",
+        f"measured {document['at'][:10]}",
+        f"{machine['cores']} cores",
+        f"{machine['memory_gib']} GiB",
+        f"load average {machine['load_average']} before the start",
+        f"vLLM {machine['vllm']}",
+        f"Python {machine['python']}",
+    )
+    lines += ["", f"{', '.join(facts)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, figures: dict[str, Any]) -> str:
+    ratio = Ratio(**figures)
+    interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
+    return f"| {name} | {ratio.mean:.3f} | {interval} | {ratio.pairs} |"
+
+
+def main() -> None:
+    """Measure, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bursts", type=int, default=20)
+    parser.add_argument("--lock", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        document = measure(arguments, Path(folder))
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(document, indent=1) + "\n"
+    (RESULTS / "restart_time.json").write_text(text)
+    tables = format_tables(document)
+    (RESULTS / "restart_time.md").write_text(tables)
+    sys.stdout.write(tables)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Fetching again what a check has found damaged, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vllm_pkg.models.download.errors import FileNotInRepository
+from vllm_pkg.models.download.examination import Part
+from vllm_pkg.models.download.fetching import Fetcher
+from vllm_pkg.models.download.layout import RepositoryFolder
+from vllm_pkg.models.download.needs import Need
+from vllm_pkg.models.download.transfer import Work, run_transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vllm_pkg.models.download.listing import Listing
+    from vllm_pkg.models.download.progress import Transfer
+    from vllm_pkg.models.download.transfer import Circumstances
+    from vllm_pkg.models.download.verify import FileCheck
+    from vllm_pkg.settings import Settings
+
+
+def repair_files(
+    settings: Settings,
+    damaged: Sequence[FileCheck],
+    circumstances: Circumstances,
+    on_progress: Callable[[Transfer], None],
+) -> int:
+    """
+    Remove damaged files from the cache and fetch them again.
+
+    Nothing is removed before the Hub has said that it still has it.
+
+    Args:
+        settings: Where the cache is.
+        damaged: The checks that have failed.
+        circumstances: Under what a transfer runs.
+        on_progress: Told twice a second how far it is.
+    Returns:
+        How many bytes were fetched.
+    Raises:
+        DownloadError: the Hub cannot be reached, or does not have a file any more.
+    """
+    revisions = dict.fromkeys((item.repo_id, item.commit) for item in damaged)
+    parts = []
+    for repo_id, commit in revisions:
+        folder = RepositoryFolder(settings.models_dir, repo_id)
+        listing = _list(repo_id, commit, circumstances)
+        names = [
+            item.name
+            for item in damaged
+            if (item.repo_id, item.commit) == (repo_id, commit)
+        ]
+        files = listing.select(names)
+        if len(files) < len(names):
+            gone = sorted(set(names) - {file.name for file in files})
+            raise FileNotInRepository(f"{repo_id} has no {gone[0]} any more")
+        need = Need(repo_id, revision=commit)
+        parts.append(Part(need, folder, commit, files, is_whole=False))
+    for part in parts:
+        for file in part.files:
+            part.folder.pointer(part.commit, file.name).unlink(missing_ok=True)
+            part.folder.blob(file.etag).unlink(missing_ok=True)
+    return Fetcher(settings, circumstances, on_progress).fetch_all(parts)
+
+
+def _list(repo_id: str, commit: str, circumstances: Circumstances) -> Listing:
+    work = Work(repo_id, commit, (), (), lambda: 0, lambda _state, _size_bytes: None)
+    listing = run_transfer(work, circumstances)
+    if listing is None:
+        raise FileNotInRepository(f"{repo_id}: the Hub does not list its files")
+    return listing

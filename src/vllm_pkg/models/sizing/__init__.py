@@ -1,0 +1,1 @@
+"""Whether a model fits a machine, before a byte of it is downloaded."""

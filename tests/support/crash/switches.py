@@ -1,0 +1,272 @@
+"""
+Switches of models that are killed: ``python -m support.crash.switches``.
+
+A program of its own because it forks, and because mutants replace parts of the package
+in it. It reads what to do as JSON from standard input and prints what it found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from support.crash import injection, mutants
+from support.crash.sweep import WHEN_MAX, _memory
+from support.settings_factory import make_settings
+from support.switching import NEW, OLD, FakeWorld, prepare_store
+from vllm_pkg.engine.processes import own_identity
+from vllm_pkg.errors import StateError
+from vllm_pkg.hosts.fetcher.switcher import Switcher
+from vllm_pkg.state import atomic, records
+from vllm_pkg.state.store import load_store
+from vllm_pkg.state.switch import Selected, SwitchPhase
+from vllm_pkg.state.switch_file import load_switches, request_switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vllm_pkg.settings import Settings
+    from vllm_pkg.state.switch import Switch
+
+SWEEP: Final = "sweep"
+RANDOM: Final = "random"
+BLIND_SWAP: Final = "blind-swap"
+BLIND_RETURN: Final = "blind-return"
+GOOD: Final = "good"
+BROKEN: Final = "broken"
+MUTE: Final = "mute"
+CASES: Final = (GOOD, BROKEN, MUTE)
+FUTURE: Final = {"x": 1}
+_MODEL: Final = frozenset({"org/new"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    What to do.
+
+    Args:
+        how: At each call, or at random moments.
+        kills: How many kills at random moments.
+        every: Which share of the calls is tried: 1 means all, 3 each third.
+        calls: System calls that are counted.
+        mutant: Which wrong part takes the real one's place; empty means none.
+        seed: For the random moments.
+    """
+
+    how: str = SWEEP
+    kills: int = 100
+    every: int = 1
+    calls: tuple[str, ...] = injection.CHANGING
+    mutant: str = ""
+    seed: int = 1
+
+
+@dataclass
+class Findings:
+    """
+    What was found.
+
+    Args:
+        kills: How many processes were killed in the middle of a switch.
+        switches: How many switches were ended.
+        reads: How often store.json was read while they ran.
+        mixed: The selection was neither the old nor the new one, or a field was lost.
+        unfinished: The next fetcher did not end the switch as it should.
+    """
+
+    kills: int = 0
+    switches: int = 0
+    reads: int = 0
+    mixed: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[str]:
+        """All that was found."""
+        return [*self.mixed, *self.unfinished]
+
+
+def run_order(order: Order) -> Findings:
+    """Do it in a program of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "support.crash.switches"],
+        input=json.dumps(asdict(order)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    return Findings(**json.loads(done.stdout))
+
+
+def sweep(order: Order) -> Findings:
+    """Kill each switch at each of its calls."""
+    findings = Findings()
+    for number, call in enumerate(order.calls):
+        todo = list(CASES)
+        for when in range(1 + number % order.every, WHEN_MAX, order.every):
+            todo = _round(todo, f"{call}:signal=SIGKILL", when, findings)
+            if not todo:
+                break
+    return findings
+
+
+def kill_at_random(order: Order) -> Findings:
+    """Kill fetchers at random moments, one after another, and switch all the time."""
+    findings = Findings()
+    chance = random.Random(order.seed)  # noqa: S311  # moments, no secrets
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        for number in range(100 * order.kills):
+            case = CASES[number % len(CASES)]
+            settings = _make(Path(folder) / str(number))
+            while True:
+                is_killed = _kill_one(settings, case, chance, findings)
+                place = f"switch {number} ({case})"
+                _check_store(settings, place, findings)
+                if not is_killed or findings.kills >= order.kills:
+                    break
+                findings.kills += 1
+            _finish(settings, case, f"switch {number} ({case})", findings)
+            if findings.kills >= order.kills:
+                return findings
+    return findings
+
+
+def _kill_one(
+    settings: Settings, case: str, chance: random.Random, findings: Findings
+) -> bool:
+    """Start a fetcher and kill it; False: it had ended before."""
+    pid = os.fork()
+    if pid == 0:
+        _child(settings, case)
+        os._exit(0)
+    deadline_s = time.monotonic() + chance.uniform(0.0, 0.012)
+    while time.monotonic() < deadline_s:
+        findings.reads += 1
+        _check_store(settings, f"a look ({case})", findings)
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _make(folder: Path) -> Settings:
+    settings = make_settings(folder)
+    prepare_store(settings, OLD)
+    request_switch(settings, NEW)
+    return settings
+
+
+def _world(settings: Settings, case: str) -> FakeWorld:
+    world = FakeWorld(
+        settings,
+        broken=_MODEL if case == BROKEN else frozenset(),
+        mute=_MODEL if case == MUTE else frozenset(),
+    )
+    # Its clock goes on where the one of the killed fetcher ended.
+    start = records.read_start(settings)
+    if start is not None:
+        world.clock.seconds = start.started_s + 1
+    return world
+
+
+def _child(settings: Settings, case: str) -> None:
+    _world(settings, case).run()
+
+
+def _round(cases: Sequence[str], what: str, when: int, findings: Findings) -> list[str]:
+    """Hit each switch once; return those that have further points."""
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        all_settings = [_make(Path(folder) / case) for case in cases]
+        programs: list[Callable[[], None]] = [
+            partial(_child, settings, case)
+            for settings, case in zip(all_settings, cases, strict=True)
+        ]
+        hits = injection.run_injected(programs, what, when)
+        for settings, case, is_hit in zip(all_settings, cases, hits, strict=True):
+            findings.kills += is_hit
+            place = f"{case}, {what} at {when}"
+            _check_store(settings, place, findings)
+            _finish(settings, case, place, findings)
+        return [case for case, is_hit in zip(cases, hits, strict=True) if is_hit]
+
+
+def _check_store(settings: Settings, place: str, findings: Findings) -> None:
+    try:
+        store = load_store(settings)
+    except StateError as error:
+        findings.mixed.append(f"{place}: {error}")
+        return
+    selected = Selected.of(store)
+    if selected not in {OLD, NEW} or store.document.get("future") != FUTURE:
+        findings.mixed.append(f"{place}: {store}")
+
+
+def _finish(settings: Settings, case: str, place: str, findings: Findings) -> None:
+    """Let the next fetcher end the switch; look at what is selected and served then."""
+    try:
+        with atomic.locked(settings.lock_file):
+            for folder in (settings.main, settings.public, settings.run_dir):
+                atomic.sweep_temporary_files(folder)
+        switch = _world(settings, case).run()
+    except (StateError, AssertionError) as error:
+        findings.unfinished.append(f"{place}: {error!r}")
+        return
+    findings.switches += 1
+    start = records.read_start(settings)
+    found = (
+        *(switch.phase, Selected.of(load_store(settings))),
+        start.model if start else None,
+        sorted(path.name for path in settings.main.rglob("*.tmp")),
+    )
+    expected: tuple[object, ...] = (SwitchPhase.RETURNED, OLD, "org/old", [])
+    if case == GOOD:
+        expected = (SwitchPhase.DONE, NEW, "org/new", [])
+    if found != expected or load_switches(settings).waiting is not None:
+        findings.unfinished.append(f"{place}: {found}")
+
+
+def apply_mutant(name: str) -> None:
+    """Put something wrong in a part's place."""
+    if name == BLIND_SWAP:
+        Switcher._swap = _blind_swap  # type: ignore[assignment,method-assign]
+    elif name == BLIND_RETURN:
+        Switcher._return = _blind_return  # type: ignore[assignment,method-assign]
+    elif name:
+        mutants.apply(name)
+
+
+def _blind_swap(switcher: Switcher, switch: Switch) -> None:
+    # The phase is written before what it says is true.
+    switcher._move(switch, SwitchPhase.PROVING, tried=switcher._now())
+    switcher._write(switch.previous, switch.target)
+
+
+def _blind_return(switcher: Switcher, switch: Switch) -> None:
+    switcher._move(switch, SwitchPhase.SETTLING, tried=switcher._now())
+    switcher._write(switch.target, switch.previous)
+
+
+def main() -> None:
+    """Do what standard input says, and print what was found."""
+    document = json.load(sys.stdin)
+    order = Order(**document | {"calls": tuple(document["calls"])})
+    own_identity()
+    apply_mutant(order.mutant)
+    found = sweep(order) if order.how == SWEEP else kill_at_random(order)
+    print(json.dumps(asdict(found)))
+
+
+if __name__ == "__main__":
+    main()

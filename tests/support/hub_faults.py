@@ -1,0 +1,79 @@
+"""What can go wrong while the test Hub answers, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# In place of a file's name: what is no file, and the object of Xet storage.
+API = "api"
+XET = "xet"
+
+
+class Trouble(StrEnum):
+    """Kinds of faults."""
+
+    SLOW = "slow"
+    STALL = "stall"
+    RESET = "reset"
+    SHORT = "short"
+    CORRUPT = "corrupt"
+    STATUS = "status"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    One fault.
+
+    Args:
+        trouble: What happens.
+        after_bytes: Stall, reset and short: how much of the answer goes out first.
+        bytes_per_s: Slow: how fast it goes out.
+        status: Status: the answer's code.
+        headers: Status: headers of the answer.
+        times: For how many requests it lasts.
+    """
+
+    trouble: Trouble
+    after_bytes: int = 0
+    bytes_per_s: int = 0
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    times: int = 1_000_000
+
+
+def slow(bytes_per_s: int) -> Fault:
+    """Answer at that speed."""
+    return Fault(Trouble.SLOW, bytes_per_s=bytes_per_s)
+
+
+def stall(after_bytes: int, times: int = 1_000_000) -> Fault:
+    """Send that much, and then nothing, with the connection open."""
+    return Fault(Trouble.STALL, after_bytes=after_bytes, times=times)
+
+
+def reset(after_bytes: int, times: int = 1) -> Fault:
+    """Send that much, and reset the connection."""
+    return Fault(Trouble.RESET, after_bytes=after_bytes, times=times)
+
+
+def short(missing_bytes: int, times: int = 1_000_000) -> Fault:
+    """Say and send less than the file has, as a proxy with a limit does."""
+    return Fault(Trouble.SHORT, after_bytes=missing_bytes, times=times)
+
+
+def corrupt(times: int = 1_000_000) -> Fault:
+    """Send as many bytes as the file has, and others."""
+    return Fault(Trouble.CORRUPT, times=times)
+
+
+def status(code: int, times: int = 1_000_000, **headers: str) -> Fault:
+    """Answer with a status; ``_`` in names of headers stands for ``-``."""
+    named = tuple((name.replace("_", "-"), text) for name, text in headers.items())
+    return Fault(Trouble.STATUS, status=code, headers=named, times=times)
+
+
+def rate_limited(retry_after_s: int, times: int = 1) -> Fault:
+    """Answer 429, and when to come again."""
+    return status(429, times, Retry_After=str(retry_after_s))
