@@ -10,7 +10,7 @@ import pytest
 from vllm_pkg import errors
 from vllm_pkg.cli.main import app
 from vllm_pkg.health.checker import EXIT_CODES
-from vllm_pkg.settings import SETTINGS
+from vllm_pkg.settings_table import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text()

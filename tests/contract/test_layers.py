@@ -23,6 +23,7 @@ LAYERS = (
     "hardware",
     "package",
     "settings",
+    "settings_table",
     "errors",
     "clock",
 )

@@ -10,7 +10,7 @@ import vllm_pkg
 from vllm_pkg.health import checker
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.package.variants import BuiltImage, RegistryImage, load_variants
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 ROOT = Path(__file__).parents[2]
 

@@ -25,7 +25,7 @@ from support.waiting import wait_until
 from vllm_pkg.errors import NotAllowedInState
 from vllm_pkg.hosts.standalone import run as run_module
 from vllm_pkg.hosts.standalone.run import HostEvents, run_host
-from vllm_pkg.state import atomic, records
+from vllm_pkg.state import locks, records
 from vllm_pkg.state.identity import started_ticks
 
 HEEDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -278,7 +278,7 @@ def test_two_at_once_are_refused(tmp_path):
     settings = make_settings(tmp_path)
 
     with (
-        atomic.locked(settings.host_lock_file),
+        locks.locked(settings.host_lock_file),
         pytest.raises(NotAllowedInState) as caught,
     ):
         run_host(settings, NOBODY)

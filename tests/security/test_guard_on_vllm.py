@@ -24,7 +24,7 @@ from support.guard_checks import (
 from support.live_engine import LiveEngine, SteadyClient
 from support.waiting import wait_until
 from vllm_pkg.engine.guard.routes import ADMIN_ROUTES, KEY_ROUTES
-from vllm_pkg.state import atomic, keys
+from vllm_pkg.state import keys, locks
 from vllm_pkg.state.secrets import Role, change_secrets
 
 pytestmark = [
@@ -268,7 +268,7 @@ def test_a_key_ends_by_itself(engine):
             )
         )
 
-    with atomic.locked(engine.settings.lock_file):
+    with locks.locked(engine.settings.lock_file):
         change_secrets(engine.settings, shorten)
     wait_until(lambda: _status(engine, named.key) == 401, 5, "its end")
     assert time.time() >= end.timestamp()

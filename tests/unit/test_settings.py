@@ -7,14 +7,8 @@ from pathlib import Path
 import pytest
 
 from vllm_pkg.errors import SettingsInvalid
-from vllm_pkg.settings import (
-    SETTINGS,
-    Profile,
-    Settings,
-    Variant,
-    environment_name,
-    load_settings,
-)
+from vllm_pkg.settings import Settings, load_settings
+from vllm_pkg.settings_table import SETTINGS, Profile, Variant, environment_name
 
 
 def test_defaults_of_the_standalone_profile():

@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vllm_pkg.actions.protocol import ActionInput, ActionOutcome, ActionResult, Single
-from vllm_pkg.settings import Profile
+from vllm_pkg.settings_table import Profile
 from vllm_pkg.state.credentials import ensure_key
 
 if TYPE_CHECKING:

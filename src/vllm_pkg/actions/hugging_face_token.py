@@ -17,7 +17,7 @@ from vllm_pkg.actions.protocol import (
 )
 from vllm_pkg.errors import FieldProblem, InvalidArgument
 from vllm_pkg.models.hub_account import Access, HubAnswer, TokenState, ask_hub
-from vllm_pkg.state import atomic
+from vllm_pkg.state import locks
 from vllm_pkg.state.secrets import (
     HUB_TOKEN_REGEX,
     change_secrets,
@@ -124,7 +124,7 @@ class HuggingFaceToken:
 
 
 def _save(settings: Settings, token: str) -> None:
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         change_secrets(settings, lambda old: old.with_hugging_face_token(token))
 
 

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from vllm_pkg.errors import SettingsInvalid
-from vllm_pkg.settings import environment_name, load_settings
+from vllm_pkg.settings import load_settings
+from vllm_pkg.settings_table import environment_name
 
 if TYPE_CHECKING:
     from vllm_pkg.settings import Settings

@@ -16,7 +16,7 @@ from vllm_pkg.engine import guard
 from vllm_pkg.engine.processes import MARKER, instance_id
 from vllm_pkg.engine.reserved import is_kept_from_engine
 from vllm_pkg.engine.start_levers import start_variables
-from vllm_pkg.settings import Profile, environment_name
+from vllm_pkg.settings_table import Profile, environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

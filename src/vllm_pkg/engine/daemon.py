@@ -46,8 +46,8 @@ from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.hardware.facts import Tier
 from vllm_pkg.models.local import ensure_local_model, local_model_of
 from vllm_pkg.package.manifest import load_manifest
-from vllm_pkg.settings import Profile, Variant
-from vllm_pkg.state import atomic, credentials, permissions, records
+from vllm_pkg.settings_table import Profile, Variant
+from vllm_pkg.state import atomic, credentials, locks, permissions, records
 from vllm_pkg.state.store import Store, load_store
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def prepare_state(settings: Settings) -> str:
     for folder in (settings.main, settings.models_dir, settings.run_dir):
         atomic.make_folder(folder)
     atomic.make_folder(settings.logs_dir)
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         for folder in (settings.main, settings.public, settings.run_dir):
             atomic.sweep_temporary_files(folder)
     key = credentials.ensure_key(settings)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -11,7 +11,7 @@ from vllm_pkg.hardware.nvml import probe_nvidia
 from vllm_pkg.hardware.probe import ROOT
 from vllm_pkg.hardware.recorded import read_recording
 from vllm_pkg.hardware.tiers import classify
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vllm_pkg.errors import SettingsInvalid
 from vllm_pkg.hardware.facts import Gpu, Vendor
-from vllm_pkg.settings import environment_name
+from vllm_pkg.settings_table import environment_name
 
 if TYPE_CHECKING:
     from pathlib import Path

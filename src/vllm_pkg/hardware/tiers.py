@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.hardware.facts import NVIDIA_TIERS, Gpu, Hardware, Tier, Vendor
 from vllm_pkg.hardware.gfx import ENGINE_TARGETS, FP8_TARGETS, INTEGRATED_TARGETS
-from vllm_pkg.settings import Variant, environment_name
+from vllm_pkg.settings_table import Variant, environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

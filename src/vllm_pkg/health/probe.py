@@ -19,7 +19,7 @@ from vllm_pkg.health.checker import (
 from vllm_pkg.health.http_client import asked_address, fetch
 from vllm_pkg.health.listeners import is_own_listener
 from vllm_pkg.health.watcher import remembered_stall, watch_progress
-from vllm_pkg.settings import Profile
+from vllm_pkg.settings_table import Profile
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
 from vllm_pkg.state.store import observe_store

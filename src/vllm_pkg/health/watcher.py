@@ -24,7 +24,7 @@ from vllm_pkg.health.progress import (
     read_samples,
     read_waiting,
 )
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 from vllm_pkg.state import atomic, documents
 from vllm_pkg.state.credentials import load_key
 

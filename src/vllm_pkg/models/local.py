@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import LocalModelUnavailable, StateError
 from vllm_pkg.models import tiny
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ def ensure_local_model(settings: Settings, model: LocalModel) -> Path:
     folder = settings.local_models_dir / model
     if is_complete(settings, model):
         return folder
-    with atomic.locked(settings.local_models_dir / ".lock", LOCK_TIMEOUT_S):
+    with locks.locked(settings.local_models_dir / ".lock", LOCK_TIMEOUT_S):
         # Another process may have made it while this one waited.
         if not is_complete(settings, model):
             _make(folder, model)

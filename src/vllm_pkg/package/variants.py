@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from vllm_pkg.errors import PackageDataInvalid
 from vllm_pkg.package.loading import Localised, PackageModel, Tuple, load_data
 from vllm_pkg.package.manifest import load_manifest
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 VARIANT_FILE: Final = "variant.yaml"
 CONSTRAINTS_FILE: Final = "constraints.txt"

@@ -1,5 +1,5 @@
 """
-Durable, atomic files under one lock.
+Durable, atomic files.
 
 The only module that calls ``os.replace`` and ``os.fsync``.
 Source: rename(2), fsync(2), open(2) on O_EXCL; tests/crash.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -18,15 +17,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.errors import StateLocked, StateWriteFailed
+from vllm_pkg.state import flock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 TEMPORARY_SUFFIX: Final = ".tmp"
-LOCK_TIMEOUT_S: Final = 10.0
 CLAIM_AGE_MAX_S: Final = 60.0
-_LOCK_POLL_S: Final = 0.001
 # The name ends in the writer's pid and a random part; a claim's name has no pid.
 _WRITER: Final = re.compile(r"\.(\d+)\.[0-9a-f]{8}\.tmp$")
 
@@ -49,7 +47,7 @@ def make_folder(path: Path, mode: int = 0o700) -> None:
         for item in missing:
             sync_folder(item.parent)
     except OSError as error:
-        raise _write_failed(path, error) from error
+        raise write_failed(path, error) from error
 
 
 def write_file(
@@ -110,7 +108,7 @@ def replace_file(
     except FileExistsError:
         raise conflict from None
     except OSError as error:
-        raise _write_failed(path, error) from error
+        raise write_failed(path, error) from error
 
 
 def read_file(path: Path, size_max_bytes: int = -1) -> bytes | None:
@@ -144,7 +142,7 @@ def reserve_file(path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise _write_failed(path, error) from error
+        raise write_failed(path, error) from error
     return True
 
 
@@ -159,7 +157,7 @@ def move_file(source: Path, target: Path) -> None:
         os.replace(source, target)  # noqa: PTH105
         sync_folder(target.parent)
     except OSError as error:
-        raise _write_failed(source, error) from error
+        raise write_failed(source, error) from error
 
 
 def set_mode(path: Path, mode: int) -> None:
@@ -196,7 +194,7 @@ def remove_file(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _write_failed(path, error) from error
+        raise write_failed(path, error) from error
     return True
 
 
@@ -217,7 +215,7 @@ def sweep_temporary_files(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise _write_failed(folder, error) from error
+        raise write_failed(folder, error) from error
     removed = 0
     for name in names:
         if not name.startswith(".") or not name.endswith(TEMPORARY_SUFFIX):
@@ -230,71 +228,6 @@ def sweep_temporary_files(folder: Path) -> int:
             (folder / name).unlink()
             removed += 1
     return removed
-
-
-@contextlib.contextmanager
-def locked(lock_file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-    """
-    Hold the one lock under which state is changed.
-
-    Args:
-        lock_file: Made when missing, with its folder; it is never removed.
-        timeout_s: How long to wait for another holder, > 0.
-    Raises:
-        StateLocked: another process held it for all that time.
-        StateWriteFailed: the lock file cannot be made.
-    """
-    make_folder(lock_file.parent)
-    deadline_s = time.monotonic() + timeout_s
-    try:
-        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _write_failed(lock_file, error) from error
-    try:
-        try:
-            with _turn(lock_file.parent, deadline_s):
-                is_held = _acquire(descriptor, deadline_s)
-        except OSError as error:
-            raise _write_failed(lock_file, error) from error
-        if not is_held:
-            message = f"another process has held {lock_file} for {timeout_s:g} s"
-            raise StateLocked(message)
-        yield
-    finally:
-        _close(descriptor)
-
-
-@contextlib.contextmanager
-def _turn(folder: Path, deadline_s: float) -> Iterator[None]:
-    """
-    Hold the right to be the next one who gets the lock in a folder.
-
-    Without it a process that takes the lock again and again would nearly always be
-    faster than those that wait. Where a folder cannot be locked, luck decides.
-    """
-    descriptor = -1
-    try:
-        with contextlib.suppress(OSError):
-            descriptor = _open_folder(folder)
-            _acquire(descriptor, deadline_s)
-        yield
-    finally:
-        _close(descriptor)
-
-
-def _acquire(descriptor: int, deadline_s: float) -> bool:
-    """Take a lock; return whether it was to be had in time."""
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in {errno.EWOULDBLOCK, errno.EINTR}:
-                raise
-            if time.monotonic() >= deadline_s:
-                return False
-            time.sleep(_LOCK_POLL_S)
-        else:
-            return True
 
 
 def _replace(  # noqa: PLR0917
@@ -310,7 +243,7 @@ def _replace(  # noqa: PLR0917
         # Opened first: after the rename nothing may be missing to make it durable.
         folder = _open_folder(path.parent)
     except OSError as error:
-        raise _write_failed(path, error) from error
+        raise write_failed(path, error) from error
     try:
         _write_new(temporary, data, mode, is_durable=is_durable)
         if check is not None:
@@ -325,7 +258,7 @@ def _replace(  # noqa: PLR0917
             temporary.unlink()
         if isinstance(error, StateLocked):
             raise
-        raise _write_failed(path, error) from error
+        raise write_failed(path, error) from error
     finally:
         _close(folder)
 
@@ -369,31 +302,19 @@ def _drop_leftover(claim: Path, lock_file: Path) -> None:
     """Remove a claim that a killed writer left; raise FileExistsError if it lives."""
     try:
         age_s = time.time() - claim.stat().st_mtime
-        if age_s < CLAIM_AGE_MAX_S and not _is_exclusive(lock_file):
+        if age_s < CLAIM_AGE_MAX_S and not flock.is_exclusive(lock_file):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(claim))
         claim.unlink()
     except FileNotFoundError:
         return
 
 
-def _is_exclusive(lock_file: Path) -> bool:
-    """Whether the lock that the caller holds keeps a second holder out."""
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno == errno.EWOULDBLOCK
-    else:
-        return False
-    finally:
-        _close(descriptor)
-
-
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _write_failed(path: Path, error: OSError) -> StateWriteFailed:
+def write_failed(path: Path, error: OSError) -> StateWriteFailed:
+    """Return the error for a file that could not be written."""
     hint = None
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         hint = "free some disk space and try again; the old file is still whole"

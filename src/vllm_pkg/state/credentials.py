@@ -12,7 +12,7 @@ import string
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import StateUnreadable
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 from vllm_pkg.state.store import load_store, read_store, write_store
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def ensure_key(settings: Settings) -> str:
     Raises:
         StateError: a file is damaged, or cannot be read or written.
     """
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         atomic.make_folder(settings.public, settings.public_mode)
         document = documents.read_document(settings.credentials_file)
         if document is not None:
@@ -74,7 +74,7 @@ def drop_key_from_store(settings: Settings) -> None:
     Raises:
         StateError: a file is damaged, or cannot be read or written.
     """
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         store, data = read_store(settings)
         if API_KEY not in store.document or load_key(settings) is None:
             return

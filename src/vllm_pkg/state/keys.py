@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.errors import InvalidArgument
-from vllm_pkg.state import atomic, credentials
+from vllm_pkg.state import credentials, locks
 from vllm_pkg.state.secrets import (
     NamedKey,
     Role,
@@ -93,7 +93,7 @@ def rotate_key(settings: Settings, keep_h: float, now: datetime) -> Rotation:
     Raises:
         StateError: a file is damaged, or cannot be read or written.
     """
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         old = credentials.load_key(settings)
         previous = None
         if old is not None and keep_h > 0:
@@ -138,7 +138,7 @@ def add_key(
             )
         return present.with_keys(_prune((*present.keys, entry), now))
 
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         change_secrets(settings, change)
     return NewKey(key, entry)
 
@@ -167,7 +167,7 @@ def revoke_key(settings: Settings, wanted: str, now: datetime) -> NamedKey:
         InvalidArgument: there is no such active key; the hint names a similar one.
         StateError: secrets.json is damaged, or cannot be read or written.
     """
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         revoked = _find(active_keys(settings, now), wanted).revoke(now)
         change_secrets(
             settings,

@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.errors import InsecurePermissions
-from vllm_pkg.settings import Profile
+from vllm_pkg.settings_table import Profile
 from vllm_pkg.state import atomic
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import StateError
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 from vllm_pkg.state.identity import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def update_start(
     process: ProcessIdentity,
     change: Callable[[StartRecord], StartRecord],
     *,
-    timeout_s: float = atomic.LOCK_TIMEOUT_S,
+    timeout_s: float = locks.LOCK_TIMEOUT_S,
 ) -> StartRecord | None:
     """
     Change the record of a start, together with all others that do.
@@ -202,7 +202,7 @@ def update_start(
         StateLocked: somebody else held it for all that time.
         StateWriteFailed: it cannot be written.
     """
-    with atomic.locked(settings.start_lock_file, timeout_s):
+    with locks.locked(settings.start_lock_file, timeout_s):
         start = read_start(settings)
         if start is None or start.process != process:
             return None

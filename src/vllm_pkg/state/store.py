@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +186,7 @@ def update_store(settings: Settings, change: Callable[[Store], Store]) -> Store:
         StateError: it cannot be read or written; what was there is still there.
         StateLocked: another program changed it at the same moment, past the lock.
     """
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         present, data = read_store(settings)
         store = change(present)
         write_store(settings, store.as_json(), based_on=data)

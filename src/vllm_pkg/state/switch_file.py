@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vllm_pkg.errors import StateError
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 from vllm_pkg.state.identity import ProcessIdentity, is_alive
 from vllm_pkg.state.store import read_store
 from vllm_pkg.state.switch import Selected, Switches, Waiting
@@ -103,7 +103,7 @@ def update_switches(
     Raises:
         StateError: it cannot be read or written; what was there is still there.
     """
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         present, data = _read(settings)
         switches = change(present)
         if switches != present:

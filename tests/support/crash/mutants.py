@@ -109,7 +109,7 @@ MUTANTS: Final[dict[str, tuple[ModuleType, str, Callable[..., Any]]]] = {
     "unlink-first": (atomic, "_replace", unlink_first),
     "wide-mode": (atomic, "_replace", wide_mode),
     "unchecked": (atomic, "_replace", unchecked),
-    "raw-error": (atomic, "_write_failed", raw_error),
+    "raw-error": (atomic, "write_failed", raw_error),
     "no-sweep": (atomic, "sweep_temporary_files", no_sweep),
     "drop-first": (credentials, "ensure_key", drop_first),
 }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import StateCorrupt
-from vllm_pkg.state import atomic, credentials, keys, records
+from vllm_pkg.state import atomic, credentials, keys, locks, records
 from vllm_pkg.state.identity import ProcessIdentity
 from vllm_pkg.state.secrets import Role
 from vllm_pkg.state.store import ModelSelection, Store, load_store, update_store
@@ -82,7 +82,7 @@ def remove_key(settings: Settings) -> None:
 
 def migrate(settings: Settings) -> None:
     """Do what each start does: sweep, make or take over the key, drop the old one."""
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         for folder in (settings.main, settings.public, settings.run_dir):
             atomic.sweep_temporary_files(folder)
     credentials.ensure_key(settings)

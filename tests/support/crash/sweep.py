@@ -32,7 +32,7 @@ from support.crash.scenarios import (
 )
 from support.settings_factory import make_settings
 from vllm_pkg.errors import StateError
-from vllm_pkg.state import atomic
+from vllm_pkg.state import locks
 from vllm_pkg.state.credentials import load_key
 from vllm_pkg.state.store import load_store
 
@@ -133,7 +133,7 @@ def sweep(order: Order) -> Findings:
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         expected = {item.name: _expect(item, Path(folder)) for item in scenarios}
         # An injected close leaves the lock open, which a real failing one does not.
-        atomic.locked.__wrapped__.__defaults__ = (LOCK_TIMEOUT_S,)  # type: ignore[attr-defined]
+        locks.locked.__wrapped__.__defaults__ = (LOCK_TIMEOUT_S,)  # type: ignore[attr-defined]
         if order.mutant:
             mutants.apply(order.mutant)
         # strace counts each kind of call on its own.

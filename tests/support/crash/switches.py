@@ -27,7 +27,7 @@ from support.switching import NEW, OLD, FakeWorld, prepare_store
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.errors import StateError
 from vllm_pkg.hosts.fetcher.switcher import Switcher
-from vllm_pkg.state import atomic, records
+from vllm_pkg.state import atomic, locks, records
 from vllm_pkg.state.store import load_store
 from vllm_pkg.state.switch import Selected, SwitchPhase
 from vllm_pkg.state.switch_file import load_switches, request_switch
@@ -216,7 +216,7 @@ def _check_store(settings: Settings, place: str, findings: Findings) -> None:
 def _finish(settings: Settings, case: str, place: str, findings: Findings) -> None:
     """Let the next fetcher end the switch; look at what is selected and served then."""
     try:
-        with atomic.locked(settings.lock_file):
+        with locks.locked(settings.lock_file):
             for folder in (settings.main, settings.public, settings.run_dir):
                 atomic.sweep_temporary_files(folder)
         switch = _world(settings, case).run()

@@ -25,7 +25,7 @@ from vllm_pkg.errors import (
     StateCorrupt,
 )
 from vllm_pkg.models.local import LocalModel, is_complete
-from vllm_pkg.settings import Profile
+from vllm_pkg.settings_table import Profile
 from vllm_pkg.state import records
 
 KEY = "abcdefghijABCDEFGHIJ01"

@@ -13,7 +13,8 @@ from vllm_pkg.errors import SettingsInvalid
 from vllm_pkg.hardware import detect
 from vllm_pkg.hardware.detect import installed_variant
 from vllm_pkg.hardware.facts import Hardware, Tier
-from vllm_pkg.settings import Settings, Variant, load_settings
+from vllm_pkg.settings import Settings, load_settings
+from vllm_pkg.settings_table import Variant
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 
 from vllm_pkg.hardware.facts import Gpu, Hardware, Tier, Vendor
 from vllm_pkg.hardware.tiers import classify, computes_fp8
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 SYSTEM_GIB = 64.0
 RTX_4090 = Gpu(Vendor.NVIDIA, 0, "RTX 4090", "8.9", 24.0)

@@ -20,7 +20,7 @@ from vllm_pkg.health.watcher import (
     stall_timeout_s,
     watch_progress,
 )
-from vllm_pkg.settings import Profile
+from vllm_pkg.settings_table import Profile
 from vllm_pkg.state import atomic, credentials, records
 from vllm_pkg.state.identity import ProcessIdentity, started_ticks
 from vllm_pkg.state.store import ModelSelection, update_store

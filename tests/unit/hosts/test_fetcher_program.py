@@ -13,7 +13,7 @@ from vllm_pkg.clock import BootClock
 from vllm_pkg.errors import NotAllowedInState, StateWriteFailed
 from vllm_pkg.hosts.fetcher import program
 from vllm_pkg.hosts.fetcher.watch import FetcherEnds
-from vllm_pkg.state import atomic
+from vllm_pkg.state import locks
 from vllm_pkg.state.switch import SwitchPhase
 from vllm_pkg.state.switch_file import (
     is_fetcher_running,
@@ -105,7 +105,7 @@ def test_it_ends_with_its_supervisor(settings, pauses, monkeypatch):
 def test_a_second_one_is_refused(settings):
     """While one holds the lock, another one ends with a sentence."""
     with (
-        atomic.locked(settings.fetcher_lock_file),
+        locks.locked(settings.fetcher_lock_file),
         pytest.raises(NotAllowedInState, match="has a fetcher already"),
     ):
         program.run_fetcher(settings)

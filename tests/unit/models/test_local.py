@@ -21,7 +21,7 @@ from vllm_pkg.models.local import (
     local_model_of,
 )
 from vllm_pkg.settings import load_settings
-from vllm_pkg.state import atomic
+from vllm_pkg.state import atomic, locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +107,7 @@ def test_complete_model_is_left_alone(settings, monkeypatch):
     """The second call writes nothing and takes no lock."""
     folder = ensure_local_model(settings, LocalModel.TINY)
     monkeypatch.setattr(local, "_make", None)
-    monkeypatch.setattr(atomic, "locked", None)
+    monkeypatch.setattr(locks, "locked", None)
     assert ensure_local_model(settings, LocalModel.TINY) == folder
 
 
@@ -236,7 +236,7 @@ def test_only_one_process_makes_a_model(settings, monkeypatch):
     """While another one is at work, the call waits and then says so."""
     monkeypatch.setattr(local, "LOCK_TIMEOUT_S", 0.02)
     with (
-        atomic.locked(settings.local_models_dir / ".lock"),
+        locks.locked(settings.local_models_dir / ".lock"),
         pytest.raises(StateLocked),
     ):
         ensure_local_model(settings, LocalModel.TINY)
@@ -253,7 +253,7 @@ def test_model_that_another_process_made_is_taken(settings, monkeypatch):
         make(settings.local_models_dir / "tiny", LocalModel.TINY)
         yield
 
-    monkeypatch.setattr(atomic, "locked", waited)
+    monkeypatch.setattr(locks, "locked", waited)
     monkeypatch.setattr(local, "_make", lambda *args: made.append(args))
     ensure_local_model(settings, LocalModel.TINY)
     assert made == []

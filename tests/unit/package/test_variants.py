@@ -10,7 +10,7 @@ from vllm_pkg.errors import PackageDataInvalid
 from vllm_pkg.package import variants
 from vllm_pkg.package.loading import data_file, parse_data
 from vllm_pkg.package.variants import RegistryImage, VariantSpec, load_variants
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 DIGEST = "sha256:" + "0" * 64
 

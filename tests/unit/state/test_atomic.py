@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vllm_pkg.errors import StateLocked, StateWriteFailed
-from vllm_pkg.state import atomic
+from vllm_pkg.state import atomic, locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,14 +117,14 @@ def test_lock_excludes_and_frees(tmp_path):
     lock = tmp_path / "folder" / ".lock"
 
     with (
-        atomic.locked(lock),
+        locks.locked(lock),
         pytest.raises(StateLocked) as caught,
-        atomic.locked(lock, timeout_s=0.05),
+        locks.locked(lock, timeout_s=0.05),
     ):
         pass
 
     assert str(lock) in caught.value.message
-    with atomic.locked(lock, timeout_s=0.05):
+    with locks.locked(lock, timeout_s=0.05):
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
@@ -132,7 +132,7 @@ def test_lock_that_cannot_be_made(tmp_path):
     """A lock file that cannot be opened is a state error, not a crash."""
     (tmp_path / "lock").mkdir()
 
-    with pytest.raises(StateWriteFailed), atomic.locked(tmp_path / "lock"):
+    with pytest.raises(StateWriteFailed), locks.locked(tmp_path / "lock"):
         pass
 
 
@@ -144,7 +144,7 @@ def test_lock_that_the_file_system_refuses(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", refuse)
 
-    with pytest.raises(StateWriteFailed), atomic.locked(tmp_path / "lock"):
+    with pytest.raises(StateWriteFailed), locks.locked(tmp_path / "lock"):
         pass
 
 
@@ -183,7 +183,7 @@ def test_replace_on_what_was_read(tmp_path, before):
     path, lock = tmp_path / "file", tmp_path / "lock"
     if before is not None:
         path.write_bytes(before)
-    with atomic.locked(lock):
+    with locks.locked(lock):
         atomic.replace_file(path, b"new", before, lock)
 
     assert path.read_bytes() == b"new"
@@ -196,7 +196,7 @@ def test_replace_refuses_what_has_changed(tmp_path, based_on):
     """A file that another program has changed stays, and the caller is told."""
     path, lock = tmp_path / "file", tmp_path / "lock"
     path.write_bytes(b"theirs")
-    with atomic.locked(lock), pytest.raises(StateLocked, match="at the same moment"):
+    with locks.locked(lock), pytest.raises(StateLocked, match="at the same moment"):
         atomic.replace_file(path, b"ours", based_on, lock)
 
     assert path.read_bytes() == b"theirs"
@@ -210,7 +210,7 @@ def _leave_claim(path, lock, monkeypatch):
         child = os.fork()
         if child == 0:
             try:
-                with atomic.locked(lock):
+                with locks.locked(lock):
                     atomic.replace_file(path, b"half", None, lock)
             finally:
                 os._exit(1)
@@ -222,7 +222,7 @@ def test_a_leftover_does_not_keep_writers_out(tmp_path, monkeypatch):
     """What a killed writer left is removed, since the lock says that nobody writes."""
     path, lock = tmp_path / "file", tmp_path / "lock"
     _leave_claim(path, lock, monkeypatch)
-    with atomic.locked(lock):
+    with locks.locked(lock):
         atomic.replace_file(path, b"new", None, lock)
 
     assert path.read_bytes() == b"new"
@@ -234,7 +234,7 @@ def test_without_locks_a_claim_keeps_writers_out(tmp_path, monkeypatch):
     path, lock = tmp_path / "file", tmp_path / "lock"
     _leave_claim(path, lock, monkeypatch)
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
-    with atomic.locked(lock):
+    with locks.locked(lock):
         with pytest.raises(StateLocked):
             atomic.replace_file(path, b"new", None, lock)
         assert len(_claims(tmp_path)) == 1
@@ -249,7 +249,7 @@ def test_of_two_claims_at_once_one_is_refused(tmp_path, monkeypatch):
     path, lock = tmp_path / "file", tmp_path / "lock"
     _leave_claim(path, lock, monkeypatch)
     monkeypatch.setattr(atomic, "_drop_leftover", lambda *_: None)
-    with atomic.locked(lock), pytest.raises(StateLocked):
+    with locks.locked(lock), pytest.raises(StateLocked):
         atomic.replace_file(path, b"new", None, lock)
 
     assert len(_claims(tmp_path)) == 1
@@ -263,7 +263,7 @@ def test_a_lock_that_cannot_be_asked_is_no_proof(tmp_path, monkeypatch):
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks")
 
-    with atomic.locked(lock):
+    with locks.locked(lock):
         monkeypatch.setattr(fcntl, "flock", refuse)
         with pytest.raises(StateLocked):
             atomic.replace_file(path, b"new", None, lock)
@@ -272,7 +272,7 @@ def test_a_lock_that_cannot_be_asked_is_no_proof(tmp_path, monkeypatch):
 def test_a_claim_that_cannot_be_asked_is_told(tmp_path):
     """An error while looking for a claim is a state error."""
     path, lock = tmp_path / ("x" * 250), tmp_path / "lock"
-    with atomic.locked(lock), pytest.raises(StateWriteFailed, match="too long"):
+    with locks.locked(lock), pytest.raises(StateWriteFailed, match="too long"):
         atomic.replace_file(path, b"new", None, lock)
 
 
@@ -280,7 +280,7 @@ def test_a_file_that_cannot_be_compared_stays(tmp_path):
     """When the present file cannot be read, nothing is replaced."""
     path, lock = tmp_path / "file", tmp_path / "lock"
     path.mkdir()
-    with atomic.locked(lock), pytest.raises(StateWriteFailed):
+    with locks.locked(lock), pytest.raises(StateWriteFailed):
         atomic.replace_file(path, b"new", None, lock)
 
     assert path.is_dir()

@@ -8,7 +8,7 @@ import pytest
 
 from support.settings_factory import make_settings
 from vllm_pkg.errors import StateCorrupt
-from vllm_pkg.state import atomic
+from vllm_pkg.state import locks
 from vllm_pkg.state.documents import Malformed
 from vllm_pkg.state.secrets import (
     Secrets,
@@ -31,7 +31,7 @@ def settings_fixture(tmp_path):
 
 def save(settings, token):
     """Store a token, as the action does."""
-    with atomic.locked(settings.lock_file):
+    with locks.locked(settings.lock_file):
         change_secrets(settings, lambda old: old.with_hugging_face_token(token))
 
 

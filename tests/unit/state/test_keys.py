@@ -9,7 +9,7 @@ import pytest
 
 from support.settings_factory import make_settings
 from vllm_pkg.errors import InvalidArgument, StateCorrupt, StateWriteFailed
-from vllm_pkg.state import atomic, credentials, keys
+from vllm_pkg.state import credentials, keys, locks
 from vllm_pkg.state.secrets import Role, hash_key, load_secrets
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -173,9 +173,9 @@ def test_changes_take_the_one_lock(settings):
         taken.append(lock_file)
         return original(lock_file)
 
-    original = atomic.locked
+    original = locks.locked
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic, "locked", hold)
+        patch.setattr(locks, "locked", hold)
         keys.add_key(settings, "a", Role.USER, None, NOW)
         keys.revoke_key(settings, "a", NOW)
         keys.rotate_key(settings, 1, NOW)

@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 from vllm_pkg.state.identity import ProcessIdentity, is_alive
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def fold_ended(folder: Path, lock_file: Path, boot_id: str) -> None:
     Raises:
         StateError: the total cannot be written, or the lock cannot be had.
     """
-    with atomic.locked(lock_file):
+    with locks.locked(lock_file):
         counts, folded = _read_total(folder)
         ended = [p for p in _process_files(folder) if not _is_alive(p, boot_id)]
         if not ended:

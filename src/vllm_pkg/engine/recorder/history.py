@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vllm_pkg.engine.phases import Phase
 from vllm_pkg.engine.recorder.measured import MeasuredMemory
 from vllm_pkg.errors import StateError
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def add_run(settings: Settings, key: str, model: str, run: StartRun) -> None:
         StateWriteFailed: it cannot be written.
         StateLocked: another process held the lock for long.
     """
-    with atomic.locked(settings.start_lock_file):
+    with locks.locked(settings.start_lock_file):
         starts = _read(settings)
         runs = [*_parse_runs(starts.pop(key, None)), run][-RUNS_KEPT:]
         # The last one in the file is the one used last.

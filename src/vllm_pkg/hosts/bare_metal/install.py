@@ -38,7 +38,8 @@ from vllm_pkg.package.variants import (
     VariantSpec,
     load_variants,
 )
-from vllm_pkg.settings import Variant, load_settings
+from vllm_pkg.settings import load_settings
+from vllm_pkg.settings_table import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ from vllm_pkg.package.variants import (
     NoInstallation,
     PipInstallation,
 )
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from vllm_pkg.clock import BootClock
-from vllm_pkg.settings import Profile
+from vllm_pkg.settings_table import Profile
 from vllm_pkg.state import atomic, records
 from vllm_pkg.state.identity import is_alive
 

@@ -12,7 +12,7 @@ from vllm_pkg.errors import NotAllowedInState, ServiceError, StateLocked
 from vllm_pkg.hosts.fetcher.engine_host import find_engine_host
 from vllm_pkg.hosts.fetcher.switcher import Switcher
 from vllm_pkg.hosts.fetcher.watch import FetcherEnds
-from vllm_pkg.state import atomic, switch_file
+from vllm_pkg.state import atomic, locks, switch_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +71,8 @@ def run_fetcher(settings: Settings) -> None:
         return parent is not None and os.getppid() != parent
 
     # The one of a supervisord that was killed ends as soon as it looks.
-    timeout_s = POLL_S / 2 if parent is None else atomic.LOCK_TIMEOUT_S
-    lock = atomic.locked(settings.fetcher_lock_file, timeout_s)
+    timeout_s = POLL_S / 2 if parent is None else locks.LOCK_TIMEOUT_S
+    lock = locks.locked(settings.fetcher_lock_file, timeout_s)
     try:
         with lock:
             switch_file.write_fetcher(settings, processes.own_identity())

@@ -25,7 +25,7 @@ from vllm_pkg.errors import (
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.hosts.standalone import config, control
-from vllm_pkg.state import atomic, records
+from vllm_pkg.state import atomic, locks, records
 
 if TYPE_CHECKING:
     import subprocess
@@ -101,7 +101,7 @@ def run_host(settings: Settings, events: HostEvents) -> None:
     prepare_state(settings)
     with contextlib.ExitStack() as stack:
         try:
-            lock = atomic.locked(settings.host_lock_file, LOCK_TIMEOUT_S)
+            lock = locks.locked(settings.host_lock_file, LOCK_TIMEOUT_S)
             stack.enter_context(lock)
         except StateLocked as error:
             raise NotAllowedInState(

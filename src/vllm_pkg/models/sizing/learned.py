@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vllm_pkg.errors import StateError
 from vllm_pkg.models.sizing.estimate import Correction
 from vllm_pkg.models.sizing.machine import GIB
-from vllm_pkg.state import atomic, documents
+from vllm_pkg.state import atomic, documents, locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,7 +128,7 @@ def keep_start(settings: Settings, key: str, start: Start) -> None:
     """
     file = settings.estimates_file
     atomic.make_folder(file.parent)
-    with atomic.locked(file.with_suffix(".lock")):
+    with locks.locked(file.with_suffix(".lock")):
         kept = {name: one for name, one in read_starts(settings).items() if name != key}
         kept[key] = start
         newest = list(kept.items())[-KEPT_MAX:]

@@ -13,7 +13,7 @@ from vllm_pkg.engine.phases import Phase
 from vllm_pkg.engine.recorder.history import StartRun, add_run, read_runs
 from vllm_pkg.engine.recorder.measured import MeasuredMemory
 from vllm_pkg.engine.recorder.watcher import StartWatcher
-from vllm_pkg.state import atomic, records
+from vllm_pkg.state import locks, records
 from vllm_pkg.state.identity import ProcessIdentity
 
 START = records.StartRecord(
@@ -171,7 +171,7 @@ def test_a_record_that_cannot_be_written_ends_nothing(settings, ready, monkeypat
     """With the lock held by another, or on a full disk, it goes on and looks again."""
     monkeypatch.setattr("vllm_pkg.engine.recorder.watcher.LOCK_TIMEOUT_S", 0.01)
     watcher = StartWatcher(settings, START, FakeClock())
-    with atomic.locked(settings.start_lock_file):
+    with locks.locked(settings.start_lock_file):
         watcher.look()
         locked = records.read_start(settings)
     settings.start_history_file.mkdir()

@@ -16,7 +16,7 @@ from vllm_pkg.hosts.bare_metal import install, libraries
 from vllm_pkg.hosts.bare_metal.metadata import Site
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.package.variants import Library, PipInstallation, load_variants
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 VERSION = load_manifest().engine_version
 DATA = Path(__file__).parents[3] / "data" / "hardware"

@@ -22,7 +22,7 @@ from vllm_pkg.hosts.bare_metal.plan import (
 )
 from vllm_pkg.package.loading import parse_data
 from vllm_pkg.package.variants import Alias, NoInstallation, PipInstallation
-from vllm_pkg.settings import Variant
+from vllm_pkg.settings_table import Variant
 
 CPU = parse_data(
     PipInstallation,
