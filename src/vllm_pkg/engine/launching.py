@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from vllm_pkg.engine import processes
 from vllm_pkg.engine.command import served_name
-from vllm_pkg.engine.recorder.history import start_key
+from vllm_pkg.engine.recorder.history import start_id
 from vllm_pkg.engine.recorder.log_file import begin_log
 from vllm_pkg.errors import EngineError, EngineNotInstalled, StateError
 from vllm_pkg.package.manifest import load_manifest
@@ -47,7 +47,7 @@ def begin_start(settings: Settings, store: Store, started_s: float) -> StartReco
         port=settings.port,
         model=served_name(store.serve_args),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        key=start_key(store.serve_args, load_manifest().engine_version),
+        key=start_id(store.serve_args, load_manifest().engine_version),
     )
     records.write_record(settings.start_file, record)
     return record

@@ -128,11 +128,16 @@ def kill_at_random(order: Order) -> Findings:
     findings = Findings()
     chance = random.Random(order.seed)  # noqa: S311  # moments, no secrets
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        whole_s = _duration_s(Path(folder) / "whole")
         for number in range(100 * order.kills):
             case = CASES[number % len(CASES)]
             settings = _make(Path(folder) / str(number))
+            limit_s = whole_s
             while True:
-                is_killed = _kill_one(settings, case, chance, findings)
+                # Longer each time: a machine that has become slow ends it, too.
+                limit_s *= 1.2
+                delay_s = chance.uniform(0.0, limit_s)
+                is_killed = _kill_one(settings, case, delay_s, findings)
                 place = f"switch {number} ({case})"
                 _check_store(settings, place, findings)
                 if not is_killed or findings.kills >= order.kills:
@@ -144,15 +149,27 @@ def kill_at_random(order: Order) -> Findings:
     return findings
 
 
+def _duration_s(folder: Path) -> float:
+    """Return how long a switch takes here that nobody kills."""
+    settings = _make(folder)
+    began_s = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        _child(settings, CASES[0])
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return time.monotonic() - began_s
+
+
 def _kill_one(
-    settings: Settings, case: str, chance: random.Random, findings: Findings
+    settings: Settings, case: str, delay_s: float, findings: Findings
 ) -> bool:
-    """Start a fetcher and kill it; False: it had ended before."""
+    """Start a fetcher and kill it after a time; False: it had ended before."""
     pid = os.fork()
     if pid == 0:
         _child(settings, case)
         os._exit(0)
-    deadline_s = time.monotonic() + chance.uniform(0.0, 0.012)
+    deadline_s = time.monotonic() + delay_s
     while time.monotonic() < deadline_s:
         findings.reads += 1
         _check_store(settings, f"a look ({case})", findings)

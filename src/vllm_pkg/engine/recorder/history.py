@@ -44,7 +44,7 @@ class StartRun:
     memory: MeasuredMemory
 
 
-def start_key(serve_args: Sequence[str], engine_version: str) -> str:
+def start_id(serve_args: Sequence[str], engine_version: str) -> str:
     """Return the key of all starts with these arguments on this version of vLLM."""
     text = json.dumps([engine_version, *serve_args])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -79,7 +79,7 @@ def add_run(settings: Settings, key: str, model: str, run: StartRun) -> None:
 
     Args:
         settings: Where the file is.
-        key: What `start_key` returned.
+        key: What `start_id` returned.
         model: What is served, for people who read the file.
         run: The start.
     Raises:

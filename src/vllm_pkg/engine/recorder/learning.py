@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vllm_pkg.engine.fit_request import build_request
-from vllm_pkg.engine.recorder.history import start_key
+from vllm_pkg.engine.recorder.history import start_id
 from vllm_pkg.errors import ServiceError
 from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.models.sizing.assess import note_measured
@@ -46,7 +46,7 @@ def learn(
     try:
         store = observe_store(settings)
         version = load_manifest().engine_version
-        if start.key != start_key(store.serve_args, version):
+        if start.key != start_id(store.serve_args, version):
             return False
         hardware = _without_use(detect_hardware(settings))
         own = {item.name: item.value for item in store.serve_env}

@@ -13,7 +13,7 @@ from vllm_pkg.engine.recorder.history import (
     add_run,
     expected_phases,
     read_runs,
-    start_key,
+    start_id,
 )
 from vllm_pkg.engine.recorder.measured import MeasuredMemory
 
@@ -107,12 +107,12 @@ def test_the_lower_middle_is_expected():
 def test_arguments_and_version_make_the_key():
     """The same model with other arguments, or another vLLM, has another key."""
     keys = {
-        start_key(("a", "b"), "1"),
-        start_key(("a", "b"), "2"),
-        start_key(("ab",), "1"),
-        start_key((), "1"),
+        start_id(("a", "b"), "1"),
+        start_id(("a", "b"), "2"),
+        start_id(("ab",), "1"),
+        start_id((), "1"),
     }
 
     assert len(keys) == 4
-    assert start_key(("a", "b"), "1") in keys
+    assert start_id(("a", "b"), "1") in keys
     assert {len(key) for key in keys} == {16}

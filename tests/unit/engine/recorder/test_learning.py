@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.settings_factory import make_settings
-from vllm_pkg.engine.recorder.history import start_key
+from vllm_pkg.engine.recorder.history import start_id
 from vllm_pkg.engine.recorder.learning import learn
 from vllm_pkg.engine.recorder.measured import MeasuredMemory
 from vllm_pkg.models.local import LocalModel, ensure_local_model
@@ -46,7 +46,7 @@ def make_start(settings):
         host="127.0.0.1",
         port=8000,
         model="tiny",
-        key=start_key(serve_args, load_manifest().engine_version),
+        key=start_id(serve_args, load_manifest().engine_version),
     )
 
 
