@@ -31,6 +31,19 @@ DECOYS = {
     "modeling_tiny.py": b"raise SystemExit\n",
     "picture.png": b"\x89PNG",
 }
+# What an engine loads of the tiny model.
+FILES = {
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+
+
+def size_of_weights() -> int:
+    """Return how large the weights are."""
+    return len(tiny_files()[WEIGHTS])
 
 
 class SkippingClock:
