@@ -24,6 +24,7 @@ import random
 import statistics
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 RESULTS: Final = Path(__file__).parent / "results"
 REPOSITORY: Final = "bench-org/tiny"
 CACHE_GIB: Final = "2"
+TURN_PAUSE_S: Final = 3.0
 READY, CPU = "ready", "CPU seconds until ready"
 AOT_OFF: Final = {"VLLM_USE_AOT_COMPILE": "0"}
 WORKER_IN_CORE: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
@@ -84,6 +86,8 @@ def turn(lock: Path | None) -> Iterator[None]:
     if lock is None:
         yield
         return
+    # Whoever waits since our last turn is to have his before our next.
+    time.sleep(TURN_PAUSE_S)
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pty
 import random
@@ -11,15 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import termios
 from pathlib import Path
 
-import psutil
 import pytest
 
-from support.fake_vllm import FakeVllm, make_fake_vllm
-from support.service import Service, free_port
+from support.foreground_host import RUNNING
+from support.service import free_port
 from support.settings_factory import make_settings
 from support.waiting import wait_until
 from vllm_pkg.errors import NotAllowedInState
@@ -30,11 +27,6 @@ from vllm_pkg.state.identity import started_ticks
 
 HEEDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 NOBODY = HostEvents(on_started=lambda: None, on_health=lambda *_: None)
-# What runs beside the engine, and beside a daemon that idles.
-RUNNING = {
-    "serve": ("run", "supervisord", "keeper", "fetcher", "recorder", "serve"),
-    "daemon": ("run", "supervisord", "keeper", "fetcher", "daemon"),
-}
 # Waits for signals that come at any moment of a wait, two hundred times in a row.
 HAMMERED = """\
 import random, signal
@@ -52,145 +44,6 @@ for _ in range(200):
         run._watch(None, supervisor, received, events)
 print("done")
 """
-
-
-class Host(Service):
-    """A service with a fake engine, and a folder of its own for temporary files."""
-
-    fake: FakeVllm
-    temporary: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of this instance."""
-        return super().environment | {
-            "TMPDIR": str(self.temporary),
-            "VLLM_PKG_VARIANT": "cpu",
-            # Nothing is fetched: the fake engine needs no weights.
-            "HF_HUB_OFFLINE": "1",
-        }
-
-    def select(self, *serve_args: str) -> None:
-        """Select a model before the start."""
-        self.main.mkdir(exist_ok=True)
-        document = {"serveArgs": list(serve_args)}
-        (self.main / "store.json").write_text(json.dumps(document))
-
-    @property
-    def log(self) -> str:
-        """What the foreground has shown."""
-        return (self.folder / "run.log").read_text()
-
-    def wait_shown(self, text: str, count: int = 1) -> None:
-        """Wait until the foreground has shown a text so many times."""
-        wait_until(lambda: self.log.count(text) >= count, 20, text)
-
-    def processes(self) -> dict[str, psutil.Process]:
-        """Return every process over our volumes, by what it is."""
-        found = {}
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("VLLM_PKG_MAIN") == str(self.main):
-                    found[_role(process.cmdline())] = process
-            except (psutil.Error, OSError):
-                continue
-        return found
-
-    def wait_processes(self, *roles: str) -> dict[str, psutil.Process]:
-        """Wait until exactly these processes run."""
-
-        def reached() -> dict[str, psutil.Process] | None:
-            found = self.processes()
-            return found if set(found) == set(roles) else None
-
-        return wait_until(reached, 20, f"just {roles}")
-
-    def wait_none(self) -> None:
-        """Wait until no process over our volumes runs."""
-        wait_until(lambda: not self.processes(), 20, "no process")
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the foreground process."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def wait_end(self) -> int:
-        """Wait for the foreground process and return its exit code."""
-        assert self.process is not None
-        return self.process.wait(20)
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal to the foreground process and return its exit code."""
-        self.send(number)
-        return self.wait_end()
-
-    def spawn(self) -> None:
-        """Start it and wait for nothing, not even for its record."""
-        with (self.folder / "run.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*self.program, "run", "--port", str(self.port)],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                text=True,
-            )
-
-
-def _role(argv: list[str]) -> str:
-    line = " ".join(argv)
-    for role in (
-        "serve",
-        "daemon",
-        "keeper",
-        "supervisord",
-        "recorder",
-        "fetcher",
-        "run",
-    ):
-        if role in line:
-            return role
-    return line
-
-
-@pytest.fixture(name="make_host")
-def make_host_fixture(tmp_path):
-    """Make hosts that are not started yet, and end what is left of them."""
-    hosts: list[Host] = []
-    with tempfile.TemporaryDirectory(prefix="t-") as temporary:
-
-        def make(*serve_args: str) -> Host:
-            folder = tmp_path / f"host-{len(hosts)}"
-            fake = make_fake_vllm(folder / "fake")
-            host = Host(folder, free_port(), fake.program)
-            host.fake = fake
-            # A socket's path is short, and pytest's folders are deep.
-            host.temporary = Path(temporary) / str(len(hosts))
-            host.temporary.mkdir()
-            if serve_args:
-                host.select(*serve_args)
-            hosts.append(host)
-            return host
-
-        yield make
-        for host in hosts:
-            for process in host.processes().values():
-                process.kill()
-            host.wait_none()
-            if host.process is not None:
-                host.process.wait()
-
-
-@pytest.fixture(name="host")
-def host_fixture(make_host):
-    """A host with a model selected, not started yet."""
-    return make_host("org/name")
-
-
-def _assert_clean(host: Host) -> None:
-    assert host.processes() == {}
-    assert not (host.main / "run" / "host.json").exists()
-    assert not (host.main / "run" / "start.json").exists()
-    assert list(host.temporary.iterdir()) == []
 
 
 def test_each_signal_ends_everything(make_host):
@@ -212,7 +65,7 @@ def test_each_signal_ends_everything(make_host):
     for host in (*ready.values(), *idle.values()):
         assert host.wait_end() == 0
         assert host.log.endswith("Stopped; no process is left.\n")
-        _assert_clean(host)
+        host.assert_clean()
 
 
 def test_early_signal_leaves_nothing(make_host):
@@ -371,7 +224,7 @@ def test_killed_supervisor_is_told_and_leaves_nothing(make_host):
             "error: the process supervisor ended with -9;"
             f" see {host.main}/logs/host.log"
         )
-        _assert_clean(host)
+        host.assert_clean()
 
 
 def test_crash_is_shown_and_the_engine_comes_back(host):
@@ -459,7 +312,7 @@ def test_closed_terminal_ends_everything(host):
     os.close(master)
 
     host.wait_end()
-    _assert_clean(host)
+    host.assert_clean()
 
 
 def test_port_of_a_stranger_is_refused(make_host):
