@@ -255,14 +255,16 @@ def race(tmp_path, where, count, delete):
             left = folder.rename(tmp_path / f"race-{number}")
             if digest(left / "outside") != before:
                 touched.append(f"{where}, race {number}")
-            shutil.rmtree(left)
+            # An exchange that had begun before the move may end after it.
+            shutil.rmtree(left, ignore_errors=True)
     return ended, touched
 
 
 @pytest.mark.timeout(600)
-def test_a_thousand_races(tmp_path, guarantee):
+def test_races_with_another_process(tmp_path, guarantee):
     """T23: another process exchanges folder and link all the time."""
-    raced = [race(tmp_path, where, 112, careful_delete) for where in PLACES]
+    count = 112 if is_long() else 34
+    raced = [race(tmp_path, where, count, careful_delete) for where in PLACES]
     ended = [item for some, _ in raced for item in some]
     touched = [item for _, some in raced for item in some]
     _, seen = race(tmp_path, PLACES[0], 60, naive_delete)
@@ -276,6 +278,6 @@ def test_a_thousand_races(tmp_path, guarantee):
         control="a deletion by paths: found",
     )
     assert touched == []
-    assert len(ended) >= 1000
+    assert len(ended) >= (1000 if is_long() else 300)
     assert set(ended) == {"done", "refused"}
     assert seen
