@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import os
 import shutil
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -241,7 +243,8 @@ def test_the_moments_find_a_deletion_by_paths(tmp_path, monkeypatch):
 def race(tmp_path, where, count, delete):
     """Delete while another process swaps; return how each ended, and what went."""
     ended, touched = [], []
-    folder = tmp_path / "race"
+    place = Path(tempfile.mkdtemp(dir=tmp_path))
+    folder = place / "race"
     with swapping(folder, where):
         for number in range(count):
             trap = set_trap(folder, where)
@@ -252,7 +255,7 @@ def race(tmp_path, where, count, delete):
             except (CacheError, OSError):
                 ended.append("refused")
             # In one step out of the other process's sight.
-            left = folder.rename(tmp_path / f"race-{number}")
+            left = folder.rename(place / f"race-{number}")
             if digest(left / "outside") != before:
                 touched.append(f"{where}, race {number}")
             # An exchange that had begun before the move may end after it.
