@@ -21,7 +21,7 @@ import pytest
 
 from support import dependent
 from support.hub_cache import write_cached_model
-from support.service import START_TIMEOUT_S, HealthPoller, Service, free_port
+from support.service import HealthPoller, Service, free_port
 from support.tools import require, require_tool
 from support.waiting import wait_until
 from vllm_pkg.engine.phases import Phase
@@ -304,7 +304,7 @@ def test_a_broken_model_gives_its_place_back(service):
     options = "--max-model-len 512 --enforce-eager --kv-cache-memory-bytes 64M"
 
     result = _run_action(service, "set-model", _broken(service, options))
-    returned = _wait_switch(service)
+    returned = service.wait_switch()
 
     assert result["title"] == "Switch Begun"
     assert returned["phase"] == "returned"
@@ -323,7 +323,7 @@ def test_switching_to_a_real_embedding_model(service):
     mean pooling: 0.7882 and 0.3161.
     """
     _run_action(service, "set-model", MINILM)
-    assert _wait_switch(service)["phase"] == "done"
+    assert service.wait_switch()["phase"] == "done"
     assert service.health()["result"] == "success"
 
     answer = _client(service).embeddings.create(
@@ -432,16 +432,6 @@ def _broken(service: Service, options: str) -> dict[str, Any]:
     (folder / "model.safetensors").write_bytes(bytes(64))
     args = f"{folder} --served-model-name broken {options}"
     return {"config": {"selection": "custom", "value": {"args": args, "env": []}}}
-
-
-def _wait_switch(service: Service) -> dict[str, Any]:
-    """Wait until the switch is over and return what came of it."""
-
-    def over() -> dict[str, Any] | None:
-        current = service.json("switch", "status", "--json")["current"]
-        return current if current["isOver"] else None
-
-    return wait_until(over, START_TIMEOUT_S, "the end of the switch")
 
 
 def _cosine(first: list[float], second: list[float]) -> float:

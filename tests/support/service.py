@@ -121,6 +121,15 @@ class Service:
 
         return wait_until(reached, START_TIMEOUT_S, f"health {result}")
 
+    def wait_switch(self) -> dict[str, Any]:
+        """Wait until the switch of models is over and return what came of it."""
+
+        def over() -> dict[str, Any] | None:
+            current = self.json("switch", "status", "--json")["current"]
+            return current if current and current["isOver"] else None
+
+        return wait_until(over, START_TIMEOUT_S, "the end of the switch")
+
     def interrupt(self) -> int:
         """Press Ctrl-C and return the exit code."""
         assert self.process is not None
