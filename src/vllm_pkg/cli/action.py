@@ -37,7 +37,11 @@ def list_all(*, json: JsonOption = False) -> None:
     if json:
         print_json(actions)
         return
-    rows = [(item["id"], item["name"], item["description"]) for item in actions]
+    rows = [
+        (item["id"], item["name"], item["description"])
+        for item in actions
+        if item["visibility"] != "hidden"
+    ]
     print_table(("Action", "Name", "What it does"), rows)
 
 

@@ -21,6 +21,8 @@ def test_action_list(cli):
     assert ids <= {item["id"] for item in cli("action", "list", "--json").document()}
     text = cli("action", "list").out
     assert [name for name in ids if name not in text] == []
+    # There is no failure that it could mend.
+    assert "apply-fix" not in text
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
