@@ -40,6 +40,7 @@ def fit_model(
     """Say whether a model runs here, before a byte of it is downloaded."""
     from vllm_pkg.engine.fit_request import build_request  # noqa: PLC0415
     from vllm_pkg.engine.hub_token import hub_variables  # noqa: PLC0415
+    from vllm_pkg.engine.own_memory import own_memory_gib  # noqa: PLC0415
     from vllm_pkg.hardware.detect import detect_hardware  # noqa: PLC0415
     from vllm_pkg.models.sizing.assess import assess  # noqa: PLC0415
     from vllm_pkg.models.sizing.wording import as_json, describe  # noqa: PLC0415
@@ -48,7 +49,8 @@ def fit_model(
     hardware = detect_hardware(settings)
     serve_args = (*_serve_args(settings, hardware, model), *(arguments or ()))
     environ = os.environ | hub_variables(settings, ())
-    request = build_request(serve_args, hardware, environ)
+    returned_gib = own_memory_gib(settings, hardware)
+    request = build_request(serve_args, hardware, environ, returned_gib)
     assessment = assess(settings, hardware, request)
     if json:
         print_json(as_json(assessment))

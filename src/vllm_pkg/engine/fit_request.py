@@ -23,7 +23,10 @@ _OPPOSITE = "--no-"
 
 
 def build_request(
-    serve_args: Sequence[str], hardware: Hardware, environ: Mapping[str, str]
+    serve_args: Sequence[str],
+    hardware: Hardware,
+    environ: Mapping[str, str],
+    returned_gib: tuple[float, ...] = (),
 ) -> Request:
     """
     Return the request for an estimate of what the engine would be started with.
@@ -32,6 +35,7 @@ def build_request(
         serve_args: What stands after ``vllm serve``.
         hardware: The machine.
         environ: The engine's environment.
+        returned_gib: What the engine that runs now gives back first, per card.
     Raises:
         InvalidArgument: an argument is refused.
     """
@@ -44,6 +48,7 @@ def build_request(
         values=values,
         cpu_cache_gib=_cpu_cache_gib(values, hardware, environ),
         access=HubAccess(environ.get(ENDPOINT_ENV) or None, token),
+        returned_gib=returned_gib,
     )
 
 
