@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -37,8 +38,11 @@ print(text, deaf, os.getsid(0) == os.getpid(), flush=True)
 def run(*, reader=READER, fails=False):
     """Run the program; return its stdout and its stderr."""
     code = PROGRAM.format(reader=sys.executable, text=reader, fails=fails)
+    # Where it measures, coverage takes SIGTERM for itself.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     done = subprocess.run(
         [sys.executable, "-c", code],
+        env=kept,
         capture_output=True,
         text=True,
         timeout=30,

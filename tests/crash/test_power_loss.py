@@ -185,10 +185,12 @@ def test_states_of_one_unsynced_write():
 
 def test_only_one_module_changes_files():
     """T02: everything that changes a file of the state is where it is recorded."""
+    # Those two open files to lock them, and write nothing into them.
+    known = {"atomic.py", "flock.py", "locks.py"}
     found = {
         path.name: CHANGES.findall(path.read_text())
         for path in STATE.glob("*.py")
-        if path.name != "atomic.py" and CHANGES.search(path.read_text())
+        if path.name not in known and CHANGES.search(path.read_text())
     }
     assert found == {}
 
