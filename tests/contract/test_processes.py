@@ -47,7 +47,8 @@ wait_until(lambda: orphan.ppid() == os.getpid(), 10, "adoption")
 orphan.kill()
 wait_until(lambda: orphan.status() == psutil.STATUS_ZOMBIE, 10, "its end")
 reaped = processes.reap_children()
-print(first_parent == supervisor.pid, reaped, psutil.pid_exists(orphan.pid))
+# The shell's mv may be one more, if it had just ended.
+print(first_parent == supervisor.pid, reaped > 0, psutil.pid_exists(orphan.pid))
 """
 
 
@@ -176,7 +177,7 @@ def test_what_a_supervisor_leaves_is_ours_to_reap(tmp_path):
         check=False,
     )
 
-    assert done.stdout == "True 1 False\n", done.stderr
+    assert done.stdout == "True True False\n", done.stderr
 
 
 def test_replaced_process_keeps_its_pid():
