@@ -26,7 +26,7 @@ from support.service import free_port
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 KEY: Final = "benchBENCHbenchBENCH01"
 NAME: Final = "bench"
@@ -136,6 +136,17 @@ class EngineStart:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all its processes for a while: idle ones look for work, too."""
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def _cpu_s(self) -> float:
         """Return the CPU time of all its processes, those that ended too."""

@@ -50,7 +50,13 @@ http://127.0.0.1:{port} {{
   bind 127.0.0.1
   @key header Authorization "Bearer {key}"
   handle @key {{
-    reverse_proxy 127.0.0.1:{upstream}
+    reverse_proxy 127.0.0.1:{upstream} {{
+      # uvicorn closes a connection after 5 idle seconds. A proxy that keeps it longer
+      # answers 502 when a request meets the close: 2 of 6,900 did.
+      transport http {{
+        keepalive 3s
+      }}
+    }}
   }}
   respond 401
 }}

@@ -44,11 +44,14 @@ RESULTS: Final = Path(__file__).parent / "results"
 REPOSITORY: Final = "bench-org/tiny"
 CACHE_GIB: Final = "2"
 TURN_PAUSE_S: Final = 3.0
+BURST_S: Final = 1.5
 READY, CPU = "ready", "CPU seconds until ready"
 AOT_OFF: Final = {"VLLM_USE_AOT_COMPILE": "0"}
+HEADERS_OFF: Final = {"TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}
 WORKER_IN_CORE: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 NO_BYTECODE: Final = {"PYTHONPYCACHEPREFIX": "{empty}"}
 NO_AOT = "lever: no AOT cache"
+NO_HEADERS = "lever: no precompiled headers"
 ONE_PROCESS = "lever: worker in the core's process"
 PLAIN_EMPTY, PLAIN, PACKAGE = "plain, empty", "plain, caches kept", "package, fresh"
 CACHED, OFFLINE = "package, cached repository", "the same without a network"
@@ -58,6 +61,7 @@ WAYS: Final = (
     Way(PLAIN),
     Way(PACKAGE, is_package=True, is_fresh=True),
     Way(NO_AOT, variables=AOT_OFF),
+    Way(NO_HEADERS, variables=HEADERS_OFF),
     Way(ONE_PROCESS, variables=WORKER_IN_CORE),
     Way(BARE, variables=NO_BYTECODE),
     Way(BARE_KEPT, variables={"PYTHONPYCACHEPREFIX": "{kept}"}),
@@ -65,12 +69,13 @@ WAYS: Final = (
     Way(OFFLINE, is_package=True, is_fresh=True, model=REPOSITORY, has_network=False),
 )
 # Started once before it counts; the others find what these have kept.
-FILLING: Final = (PLAIN, PACKAGE, NO_AOT, BARE_KEPT, CACHED)
+FILLING: Final = (PLAIN, PACKAGE, NO_AOT, NO_HEADERS, BARE_KEPT, CACHED)
 # What is compared with what, for the table.
 PAIRS: Final = (
     (PACKAGE, PLAIN_EMPTY),
     (PACKAGE, PLAIN),
     (NO_AOT, PLAIN),
+    (NO_HEADERS, PLAIN),
     (ONE_PROCESS, PLAIN),
     (BARE_KEPT, BARE),
     (OFFLINE, CACHED),
@@ -160,7 +165,7 @@ def measure_rates(
     folder: Path, model: Way, rounds: int, lock: Path | None
 ) -> tuple[dict[str, dict[str, list[float]]], set[str]]:
     """
-    Keep engines that run side by side busy in turns.
+    Keep engines busy in turns; all but the one whose turn it is are frozen.
 
     Returns:
         Tokens per second by kind of burst and way, and all answers.
@@ -171,18 +176,23 @@ def measure_rates(
     }
     said: set[str] = set()
     with turn(lock), contextlib.ExitStack() as stack:
-        clients = {}
-        for way in WAYS:
-            if way.name in BUSY:
-                engine = stack.enter_context(starter(folder, way, model))
-                clients[way.name] = Completions(engine.port, KEY, NAME)
-                said.add(json.dumps(clients[way.name].answers()))
+        engines = {
+            way.name: stack.enter_context(starter(folder, way, model))
+            for way in WAYS
+            if way.name in BUSY
+        }
         for number in range(rounds + 1):
-            for kind, tokens in BURSTS.items():
-                for name in order.sample(BUSY, len(BUSY)):
-                    rates = clients[name].rates(tokens, seconds=1.0)
-                    if number:
-                        series[kind][name].append(round(rates.tokens_per_s, 2))
+            for name in order.sample(BUSY, len(BUSY)):
+                client = Completions(engines[name].port, KEY, NAME)
+                with contextlib.ExitStack() as others:
+                    for other in BUSY:
+                        if other != name:
+                            others.enter_context(engines[other].frozen())
+                    said.add(json.dumps(client.answers()))
+                    for kind, tokens in BURSTS.items():
+                        rates = client.rates(tokens, BURST_S)
+                        if number:
+                            series[kind][name].append(round(rates.tokens_per_s, 2))
     return series, said
 
 

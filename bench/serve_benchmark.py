@@ -85,5 +85,7 @@ class ServeBenchmark:
                 *("--max-concurrency", str(CONCURRENCY), "--temperature", "0"),
                 *("--ready-check-timeout-sec", "0", "--disable-tqdm"),
                 *("--result-dir", folder),
+                # Without it the errors are left out of the result.
+                "--save-detailed",
             ]
         )

@@ -18,11 +18,13 @@ from support.fake_vllm import make_fake_vllm
 from support.hub_server import HubServer
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
+from vllm_pkg.engine.phases import Phase
 from vllm_pkg.hosts.standalone.recorded_start import last_log
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
 
 REPOSITORY = "org/tiny"
+PHASES = [phase.value for phase in Phase]
 
 
 @pytest.fixture(name="hub")
@@ -73,10 +75,18 @@ def check(daemon, *arguments):
 def test_a_model_is_fetched_before_the_engine(daemon, hub):
     """The engine starts when all is there, kept from the network, and is recorded."""
     process = daemon.start()
+    phases: list[str] = []
 
+    def is_ready():
+        start = read(daemon)
+        if start is not None and phases[-1:] != [start.phase]:
+            phases.append(start.phase)
+        return start if start is not None and start.phase == "ready" else None
+
+    ready = wait_until(is_ready, 20, "readiness")
     engine = daemon.wait_engine()
-    ready = wait_phase(daemon, "ready")
 
+    assert phases == sorted(phases, key=PHASES.index)
     assert engine["pid"] == process.pid
     assert engine["env"]["HF_HUB_OFFLINE"] == "1"
     assert hub.sent_bytes[REPOSITORY, WEIGHTS] > 0

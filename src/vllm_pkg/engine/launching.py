@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from vllm_pkg.engine import processes
 from vllm_pkg.engine.command import served_name
+from vllm_pkg.engine.phases import Phase
 from vllm_pkg.engine.recorder.history import start_id
 from vllm_pkg.engine.recorder.log_file import begin_log
 from vllm_pkg.errors import EngineError, EngineNotInstalled, StateError
@@ -48,6 +49,7 @@ def begin_start(settings: Settings, store: Store, started_s: float) -> StartReco
         model=served_name(store.serve_args),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         key=start_id(store.serve_args, load_manifest().engine_version),
+        phase=Phase.PREPARE.value,
     )
     records.write_record(settings.start_file, record)
     return record
@@ -77,7 +79,9 @@ def become_engine(
     log_file = begin_log(settings.logs_dir, lines, datetime.now(UTC))
     name = None if log_file is None else str(log_file)
     records.update_start(
-        settings, start.process, lambda record: replace(record, log_file=name)
+        settings,
+        start.process,
+        lambda record: replace(record, log_file=name, phase=Phase.STARTING.value),
     )
     sys.stdout.flush()
     variables = dict(os.environ)

@@ -19,6 +19,7 @@ PERCENT_MAX: Final = 100.0
 class Phase(StrEnum):
     """What goes on in a start, in the order in which it comes."""
 
+    PREPARE = "prepare"
     DOWNLOAD = "download"
     STARTING = "starting"
     LOAD = "load"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 AOT_COMPILE_ENV: Final = "VLLM_USE_AOT_COMPILE"
+PRECOMPILED_HEADERS_ENV: Final = "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"
 WORKER_PROCESS_ENV: Final = "VLLM_ENABLE_V1_MULTIPROCESSING"
 THREADS_ENV: Final = "OMP_NUM_THREADS"
 BYTECODE_FOLDER_ENV: Final = "PYTHONPYCACHEPREFIX"
@@ -79,6 +80,10 @@ def start_variables(
         # On the CPU vLLM 0.32 saves this cache with every start and can never load
         # it; torch's own cache, which is used without it, does load.
         variables[AOT_COMPILE_ENV] = "0"
+        # torch compiles its headers into the temporary folder, wherever its cache is,
+        # and does so before it looks into the cache: each new container again. The
+        # first start of a model takes a few seconds more without them.
+        variables[PRECOMPILED_HEADERS_ENV] = "0"
         if _is_one_thread(facts, serve_args, taken):
             # The worker lives in the core's process, which imports once for both.
             variables[WORKER_PROCESS_ENV] = "0"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vllm_pkg.state.records import StartRecord
 
 PHASE_NAMES: Final = {
+    Phase.PREPARE: "preparing the start",
     Phase.DOWNLOAD: "downloading the model",
     Phase.STARTING: "starting the engine",
     Phase.LOAD: "loading the weights",

@@ -16,21 +16,24 @@ CACHE = PurePosixPath("/data/cache/vllm-0.32.0")
 TWO_CORES = StartFacts(is_cpu=True, cores=2, has_bytecode=True)
 ARGUMENTS = ("org/model", "--max-model-len", "1k")
 ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
-NO_AOT = {"VLLM_USE_AOT_COMPILE": "0"}
+CACHES = {
+    "VLLM_USE_AOT_COMPILE": "0",
+    "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0",
+}
 
 
 def test_a_cpu_of_two_cores_gets_both_levers_of_the_cpu():
-    """No cache that never loads, and one process less; the one thread stays one."""
+    """Only caches that load, and one process less; the one thread stays one."""
     variables = start_variables(TWO_CORES, ARGUMENTS, (), CACHE)
 
-    assert variables == NO_AOT | ONE_PROCESS
+    assert variables == CACHES | ONE_PROCESS
 
 
 def test_one_core_is_as_two():
     """VLLM gives its worker one thread there, too."""
     facts = StartFacts(is_cpu=True, cores=1, has_bytecode=True)
 
-    assert start_variables(facts, ARGUMENTS, (), CACHE) == NO_AOT | ONE_PROCESS
+    assert start_variables(facts, ARGUMENTS, (), CACHE) == CACHES | ONE_PROCESS
 
 
 @pytest.mark.parametrize("cores", [3, 64, None])
@@ -38,7 +41,7 @@ def test_with_more_cores_the_worker_keeps_its_process(cores):
     """Only in a process of its own are its threads bound to cores."""
     facts = StartFacts(is_cpu=True, cores=cores, has_bytecode=True)
 
-    assert start_variables(facts, ARGUMENTS, (), CACHE) == NO_AOT
+    assert start_variables(facts, ARGUMENTS, (), CACHE) == CACHES
 
 
 def test_a_gpu_with_its_bytecode_gets_nothing():
@@ -70,7 +73,7 @@ def test_an_image_without_bytecode_keeps_it_on_the_main_volume():
 )
 def test_who_says_how_workers_run_keeps_them(arguments):
     """An argument about workers is not contradicted by a variable."""
-    assert start_variables(TWO_CORES, arguments, (), CACHE) == NO_AOT
+    assert start_variables(TWO_CORES, arguments, (), CACHE) == CACHES
 
 
 @pytest.mark.parametrize(
@@ -82,8 +85,8 @@ def test_who_decides_about_threads_keeps_them(name):
         is_cpu=True, cores=2, has_bytecode=True, set_names=frozenset({name})
     )
 
-    assert start_variables(TWO_CORES, ARGUMENTS, (name,), CACHE) == NO_AOT
-    assert start_variables(by_host, ARGUMENTS, (), CACHE) == NO_AOT
+    assert start_variables(TWO_CORES, ARGUMENTS, (name,), CACHE) == CACHES
+    assert start_variables(by_host, ARGUMENTS, (), CACHE) == CACHES
 
 
 def test_what_is_set_is_never_overridden():
@@ -95,7 +98,7 @@ def test_what_is_set_is_never_overridden():
         set_names=frozenset({"PYTHONPYCACHEPREFIX"}),
     )
 
-    variables = start_variables(facts, ARGUMENTS, ("VLLM_USE_AOT_COMPILE",), CACHE)
+    variables = start_variables(facts, ARGUMENTS, tuple(CACHES), CACHE)
 
     assert variables == ONE_PROCESS
 
@@ -114,8 +117,8 @@ def _environment(*user: EnvironmentVariable, facts=TWO_CORES):
 
 def test_the_command_has_the_levers():
     """The engine is started with them, and without them where nothing is known."""
-    assert (NO_AOT | ONE_PROCESS).items() <= _environment().items()
-    assert not set(NO_AOT | ONE_PROCESS) & set(_environment(facts=None))
+    assert (CACHES | ONE_PROCESS).items() <= _environment().items()
+    assert not set(CACHES | ONE_PROCESS) & set(_environment(facts=None))
 
 
 def test_the_users_variable_goes_over_a_lever():

@@ -36,6 +36,7 @@ DOWNLOAD = replace(
     ("change", "text"),
     [
         ({}, "Now: starting the engine."),
+        ({"phase": "prepare"}, "Now: preparing the start."),
         (
             {"phase": "load", "phase_percent": 45.4, "percent": 62.0, "eta_s": 121.0},
             "Now: loading the weights (45 %), 62 % of the start, about 2 min left.",
