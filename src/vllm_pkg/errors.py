@@ -6,8 +6,9 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
     ServiceError
      +- UsageError(2, 400)       InvalidArgument, UnknownAction, NotAllowedInState(409)
      +- ConfigError(78, 422)     SettingsInvalid, PackageDataInvalid, NoModelSelected,
-     |                           PresetUnknown, PresetDoesNotFit, ModelFolderMissing,
-     |                           LocalModelUnavailable, EngineNotInstalled
+     |                           PresetUnknown, PresetDoesNotFit, ModelDoesNotFit,
+     |                           ModelFolderMissing, LocalModelUnavailable,
+     |                           EngineNotInstalled
      +- StateError(74, 500)      StateCorrupt, StateUnreadable, StateWriteFailed,
      |                           StateLocked(75, 409), InsecurePermissions(77)
      +- EngineError(70, 502)     EngineStartFailed(3), PortInUse(75, 409),
@@ -165,6 +166,13 @@ class PresetDoesNotFit(ConfigError):
 
     code = "preset-does-not-fit"
     default_hint = "choose one that fits: vllm-pkg preset list"
+
+
+class ModelDoesNotFit(ConfigError):
+    """A model with its arguments needs more than this machine has."""
+
+    code = "model-does-not-fit"
+    default_hint = "choose a smaller one, or one with fewer bits: vllm-pkg preset list"
 
 
 class ModelFolderMissing(ConfigError):

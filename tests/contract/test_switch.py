@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from support.fake_host import make_fake_host
+from support.tiny_checkpoint import write_checkpoint
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
@@ -151,6 +152,23 @@ def test_what_cannot_be_prepared_is_not_swapped_in(host, tmp_path):
     assert failed["phase"] == "failed"
     assert "is not a folder with a model in it." in failed["reason"]
     assert len(host.fake.starts()) == before
+
+
+def test_what_does_not_fit_is_refused_at_the_field(host, tmp_path):
+    """The old model serves on, and the error names the argument that would do."""
+    folder = write_checkpoint(tmp_path / "model")
+    value = custom(f"{folder} --max-model-len 4096")
+    before = len(host.fake.starts())
+
+    done = host.command(
+        *("action", "run", "set-model", "--input", "-"), stdin=json.dumps(value)
+    )
+
+    assert done.returncode == 2
+    told = f"error: config.value.args: {folder} runs here with --max-model-len 2048: "
+    assert done.stderr.startswith(told)
+    assert len(host.fake.starts()) == before
+    assert host.health()["result"] == "success"
 
 
 def test_a_killed_fetcher_is_replaced_and_the_switch_can_be_cancelled(host):

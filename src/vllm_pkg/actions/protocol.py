@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vllm_pkg.actions.forms import InputSpec
     from vllm_pkg.hardware.facts import Hardware
+    from vllm_pkg.models.sizing.assess import Assessment
     from vllm_pkg.settings import Settings
+    from vllm_pkg.state.store import EnvironmentVariable
+
+    Assess = Callable[
+        [Settings, Hardware, Sequence[str], Sequence[EnvironmentVariable]], Assessment
+    ]
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,17 @@ def _detect(settings: Settings) -> Hardware:
     return detect_hardware(settings)
 
 
+def _assess(
+    settings: Settings,
+    hardware: Hardware,
+    serve_args: Sequence[str],
+    serve_env: Sequence[EnvironmentVariable],
+) -> Assessment:
+    from vllm_pkg.engine.fit_check import assess_serving  # noqa: PLC0415
+
+    return assess_serving(settings, hardware, serve_args, serve_env)
+
+
 @dataclass(frozen=True)
 class ActionContext:
     """
@@ -146,12 +163,14 @@ class ActionContext:
         is_immediate: Whether what is served may be ended at once, without preparing
             what follows.
         probe: Finds out what the machine is.
+        assess: Finds out whether arguments of ``vllm serve`` run on a machine.
     """
 
     settings: Settings
     is_running: bool
     is_immediate: bool = False
     probe: Callable[[Settings], Hardware] = _detect
+    assess: Assess = _assess
 
     def hardware(self) -> Hardware:
         """Return what the machine is now; a failed probe may succeed the next time."""

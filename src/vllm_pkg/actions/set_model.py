@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_pkg.actions import custom_model, forms
+from vllm_pkg.actions.fit_answer import assess_in_time
 from vllm_pkg.actions.prepared_switch import (
     ask_for_switch,
     describe_last_switch,
@@ -20,9 +21,10 @@ from vllm_pkg.actions.protocol import (
     ActionOutcome,
     ActionResult,
 )
-from vllm_pkg.actions.validation import validate_input
+from vllm_pkg.actions.validation import invalid_input, validate_input
 from vllm_pkg.engine.command import model_argument
-from vllm_pkg.errors import InvalidArgument, ModelFolderMissing
+from vllm_pkg.engine.fit_check import is_refused
+from vllm_pkg.errors import FieldProblem, InvalidArgument, ModelFolderMissing
 from vllm_pkg.models.fit import best_fit, fit_presets, force_preset, require_fit
 from vllm_pkg.models.local import (
     LocalModel,
@@ -31,6 +33,7 @@ from vllm_pkg.models.local import (
     local_model_of,
 )
 from vllm_pkg.models.presets import find_preset
+from vllm_pkg.models.sizing.wording import describe
 from vllm_pkg.state.store import (
     CUSTOM,
     EnvironmentVariable,
@@ -59,6 +62,9 @@ _DOWNLOAD: Final = (
 # The longest context for which the memory suffices: a model's own maximum is often
 # more than that, and then vLLM would not start at all.
 _PLAIN_OPTIONS: Final = ("--max-model-len", "auto")
+_TRY_ANYWAY: Final = (
+    "To try it all the same, and end the present model first: --no-prepare"
+)
 _NONSENSE: Final = (
     "Its weights are random: it talks nonsense, and shows that the service works."
 )
@@ -244,12 +250,23 @@ def _select(context: ActionContext, choice: Choice) -> ActionOutcome:
         # Before it is selected: what is selected can always be served.
         ensure_local_model(context.settings, local)
     selected = Selected(choice.serve_args, choice.serve_env, choice.selection)
-    if is_prepared_first(context):
-        what_follows = ask_for_switch(context.settings, selected)
-        message = f"{choice.message} {what_follows}"
+    is_switch = is_prepared_first(context)
+    message = choice.message
+    if choice.selection.selection == CUSTOM:
+        message += f" {_fit_text(context, selected, is_switch=is_switch)}"
+    if is_switch:
+        message += f" {ask_for_switch(context.settings, selected)}"
         return ActionOutcome(ActionResult("Switch Begun", message))
     drop_switches(context.settings)
     update_store(context.settings, selected.put_into)
-    return ActionOutcome(
-        ActionResult("Model Selected", choice.message), needs_restart=True
-    )
+    return ActionOutcome(ActionResult("Model Selected", message), needs_restart=True)
+
+
+def _fit_text(context: ActionContext, selected: Selected, *, is_switch: bool) -> str:
+    assessment = assess_in_time(context, selected)
+    text = " ".join(describe(assessment))
+    if is_switch and is_refused(assessment):
+        # What serves now is worth more than a start that is expected to fail.
+        problem = f"{text} {_TRY_ANYWAY}"
+        raise invalid_input((FieldProblem(custom_model.ARGS_PATH, problem),))
+    return text

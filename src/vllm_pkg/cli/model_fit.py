@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,20 +37,14 @@ def fit_model(
     json: JsonOption = False,
 ) -> None:
     """Say whether a model runs here, before a byte of it is downloaded."""
-    from vllm_pkg.engine.fit_request import build_request  # noqa: PLC0415
-    from vllm_pkg.engine.hub_token import hub_variables  # noqa: PLC0415
-    from vllm_pkg.engine.own_memory import own_memory_gib  # noqa: PLC0415
+    from vllm_pkg.engine.fit_check import assess_serving  # noqa: PLC0415
     from vllm_pkg.hardware.detect import detect_hardware  # noqa: PLC0415
-    from vllm_pkg.models.sizing.assess import assess  # noqa: PLC0415
     from vllm_pkg.models.sizing.wording import as_json, describe  # noqa: PLC0415
 
     settings = current_settings()
     hardware = detect_hardware(settings)
     serve_args = (*_serve_args(settings, hardware, model), *(arguments or ()))
-    environ = os.environ | hub_variables(settings, ())
-    returned_gib = own_memory_gib(settings, hardware)
-    request = build_request(serve_args, hardware, environ, returned_gib)
-    assessment = assess(settings, hardware, request)
+    assessment = assess_serving(settings, hardware, serve_args)
     if json:
         print_json(as_json(assessment))
     else:

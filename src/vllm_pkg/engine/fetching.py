@@ -52,8 +52,12 @@ def needs_fetching(model: str, environ: Mapping[str, str]) -> bool:
         environ: The engine's environment. Who forbids the network there gets none.
     """
     is_elsewhere = model.startswith(("/", "./", "../", "~")) or "://" in model
-    is_offline = environ.get(OFFLINE_ENV, "").upper() in _TRUE_WORDS
-    return bool(model) and not is_elsewhere and not is_offline
+    return bool(model) and not is_elsewhere and not is_offline(environ)
+
+
+def is_offline(environ: Mapping[str, str]) -> bool:
+    """Whether an environment forbids to ask the Hub."""
+    return environ.get(OFFLINE_ENV, "").upper() in _TRUE_WORDS
 
 
 def fetch_models(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vllm_pkg.engine.acceptor import accept_arguments
 from vllm_pkg.engine.command import CPU_CACHE_ENV, CPU_CACHE_SHARE
+from vllm_pkg.engine.fetching import is_offline
 from vllm_pkg.engine.options import Values, load_options
 from vllm_pkg.models.sizing import arguments as sizing
 from vllm_pkg.models.sizing.assess import Request
@@ -47,7 +48,9 @@ def build_request(
         model=accepted.model,
         values=values,
         cpu_cache_gib=_cpu_cache_gib(values, hardware, environ),
-        access=HubAccess(environ.get(ENDPOINT_ENV) or None, token),
+        access=HubAccess(
+            environ.get(ENDPOINT_ENV) or None, token, is_offline=is_offline(environ)
+        ),
         returned_gib=returned_gib,
     )
 

@@ -8,15 +8,21 @@ import pytest
 
 from support.model_cache import ONE, add_revision
 from support.settings_factory import make_settings
+from support.sizing_cases import FULL, architecture, gpu_machine
 from support.switching import NEW, OLD, prepare_store, selected_now
 from vllm_pkg.actions import prepared_switch, registry
 from vllm_pkg.actions.model_removal import check_plan, models_in_use
 from vllm_pkg.actions.protocol import ActionContext
 from vllm_pkg.engine.processes import own_identity
-from vllm_pkg.errors import ModelInUse
+from vllm_pkg.errors import InvalidArgument, ModelInUse
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.models.cache import list_cached
 from vllm_pkg.models.deletion_plan import plan_deletion
+from vllm_pkg.models.sizing.arguments import read_arguments
+from vllm_pkg.models.sizing.assess import Assessment
+from vllm_pkg.models.sizing.estimate import Situation
+from vllm_pkg.models.sizing.machine import GIB
+from vllm_pkg.models.sizing.verdict import Verdict, decide
 from vllm_pkg.state.store import EnvironmentVariable, ModelSelection
 from vllm_pkg.state.switch import Selected, Switches, SwitchPhase
 from vllm_pkg.state.switch_file import (
@@ -48,15 +54,33 @@ def settings_fixture(tmp_path, monkeypatch):
     return settings
 
 
+def fits(*_):
+    """Say that it runs, as far as is known."""
+    return Assessment("org/next", Verdict.UNKNOWN, "nobody was asked")
+
+
+def is_too_large(*_):
+    """Say that it does not run on a card of 1 GiB."""
+    situation = Situation(
+        architecture(FULL), weights_bytes=50 * GIB, machine=gpu_machine(1.0)
+    )
+    decision = decide(situation, read_arguments({}))
+    return Assessment(
+        "org/next", decision.verdict, decision=decision, situation=situation
+    )
+
+
 def set_health(monkeypatch, result):
     """Let the health be something."""
     found = HealthResult(result, "")
     monkeypatch.setattr(prepared_switch, "check_health", lambda _: found)
 
 
-def run(settings, *, is_running=True, is_immediate=False):
+def run(settings, *, is_running=True, is_immediate=False, assess=fits):
     """Run Set Model."""
-    context = ActionContext(settings, is_running=is_running, is_immediate=is_immediate)
+    context = ActionContext(
+        settings, is_running=is_running, is_immediate=is_immediate, assess=assess
+    )
     return registry.run_action(context, "set-model", VALUE)
 
 
@@ -75,6 +99,28 @@ def test_while_a_model_serves_a_switch_is_asked_for(settings):
     assert current is not None
     assert (current.target, current.previous) == (NEXT, OLD)
     assert selected_now(settings) == OLD
+
+
+def test_what_does_not_fit_leaves_the_old_model_alone(settings):
+    """No switch begins: the field says what is missing, and how to try all the same."""
+    with pytest.raises(InvalidArgument) as caught:
+        run(settings, assess=is_too_large)
+
+    (problem,) = caught.value.fields
+    assert problem.path == ("config", "value", "args")
+    assert "org/next does not run here: 5" in problem.message
+    assert problem.message.endswith("end the present model first: --no-prepare")
+    assert load_switches(settings).current is None
+    assert selected_now(settings) == OLD
+
+
+def test_what_does_not_fit_is_selected_when_nothing_is_lost_by_it(settings):
+    """With nothing to keep serving it is the user's word, and the answer is said."""
+    outcome = run(settings, is_immediate=True, assess=is_too_large)
+
+    assert outcome.result.message is not None
+    assert "org/next does not run here" in outcome.result.message
+    assert selected_now(settings) == NEXT
 
 
 @pytest.mark.parametrize("why", ["stopped", "immediate", "loading", "no fetcher"])

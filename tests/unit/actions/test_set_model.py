@@ -20,6 +20,8 @@ from vllm_pkg.errors import (
 )
 from vllm_pkg.hardware.facts import Vendor
 from vllm_pkg.hardware.tiers import classify
+from vllm_pkg.models.sizing.assess import Assessment
+from vllm_pkg.models.sizing.verdict import Verdict
 from vllm_pkg.state.store import EnvironmentVariable, ModelSelection, load_store
 
 ARGS = ("config", "value", "args")
@@ -32,12 +34,17 @@ def machine(count=1, memory_gib=24.0, capability="8.6"):
     return {"gpus": gpus, "system_memory_gib": 64.0}
 
 
+def not_asked(_settings, _hardware, serve_args, _serve_env):
+    """Say of any model that nobody was asked."""
+    return Assessment(serve_args[0], Verdict.UNKNOWN, "nobody was asked")
+
+
 def context_on(folder, document):
     """Return the context of a stopped service on a recorded machine."""
     recording = folder / "hardware.json"
     recording.write_text(json.dumps(document))
     settings = make_settings(folder, VLLM_PKG_HARDWARE=str(recording))
-    return ActionContext(settings=settings, is_running=False)
+    return ActionContext(settings=settings, is_running=False, assess=not_asked)
 
 
 @pytest.fixture(name="context")
@@ -166,7 +173,8 @@ def test_custom_arguments_and_variables(context):
     assert outcome.needs_restart is True
     assert outcome.result.message == (
         "Selected org/name with your arguments. If it is not in the cache yet, it is "
-        "downloaded first, which may take a while."
+        "downloaded first, which may take a while. Whether org/name runs here is "
+        "unknown: nobody was asked."
     )
     env = [{"name": "HF_TOKEN", "value": "t"}, {"name": "EMPTY", "value": ""}]
     assert json.loads(context.settings.store_file.read_text()) == {
@@ -344,7 +352,10 @@ def test_one_word_can_select(context, tmp_path, monkeypatch):
     outcome = select_model(context, "./my model")
     folder = str(tmp_path / "my model")
     assert load_store(settings).serve_args == (folder, *auto)
-    assert outcome.result.message == f"Selected the model in {folder}."
+    assert outcome.result.message == (
+        f"Selected the model in {folder}. Whether {folder} runs here is unknown: "
+        "nobody was asked."
+    )
     value = {"args": f"'{folder}' --max-model-len auto", "env": []}
     assert prefill(context) == {"config": {"selection": "custom", "value": value}}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from support.fake_clock import FakeClock
+from support.hub_server import HubServer
 from support.settings_factory import make_settings
 from support.switching import OLD, prepare_store
-from vllm_pkg.errors import EngineStartFailed, ModelFolderMissing
+from support.tiny_checkpoint import write_checkpoint
+from vllm_pkg.errors import EngineStartFailed, ModelDoesNotFit, ModelFolderMissing
 from vllm_pkg.hosts.fetcher import preparation
 from vllm_pkg.models.download.errors import DownloadCancelled
 from vllm_pkg.models.download.progress import Transfer, TransferState
@@ -53,8 +55,26 @@ def test_refused_arguments_are_told(prepare):
         prepare("org/name", "--port", "1")
 
 
-def test_a_download_can_be_cancelled(prepare):
+def test_what_does_not_fit_is_told_before_the_download(prepare, tmp_path):
+    """What cannot run as it is fails while the old model serves, with the change."""
+    model = str(write_checkpoint(tmp_path / "model"))
+
+    with pytest.raises(ModelDoesNotFit) as caught:
+        prepare(model, "--max-model-len", "4096")
+
+    assert caught.value.hint == "put --max-model-len 2048 into its arguments"
+
+
+def test_a_download_can_be_cancelled(prepare, tmp_path, monkeypatch):
     """A model of the Hub is fetched, until it is cancelled."""
+    with HubServer() as hub:
+        hub.add("org/name", write_checkpoint(tmp_path / "model"))
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        _cancel(prepare)
+
+
+def _cancel(prepare):
     asked = []
 
     def is_cancelled():

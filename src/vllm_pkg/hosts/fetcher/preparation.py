@@ -27,7 +27,7 @@ def prepare(
     settings: Settings, switch: Switch, is_cancelled: Callable[[], bool]
 ) -> None:
     """
-    Check the arguments and fetch the model of a switch.
+    Check the arguments and whether it fits, and fetch the model of a switch.
 
     Args:
         settings: Settings in force.
@@ -40,10 +40,19 @@ def prepare(
     from vllm_pkg.engine.command import model_argument  # noqa: PLC0415
     from vllm_pkg.engine.daemon import check_model, plan_serving  # noqa: PLC0415
     from vllm_pkg.engine.fetching import needs_fetching  # noqa: PLC0415
+    from vllm_pkg.engine.fit_check import (  # noqa: PLC0415
+        assess_serving,
+        require_run,
+    )
+    from vllm_pkg.hardware.detect import detect_hardware  # noqa: PLC0415
 
     store = switch.target.put_into(Store())
     plan = plan_serving(settings, store, ensure_key(settings))
     check_model(settings, plan.store.serve_args)
+    hardware = detect_hardware(settings)
+    require_run(
+        assess_serving(settings, hardware, plan.store.serve_args, store.serve_env)
+    )
     environ = plan.command.environment(os.environ) if plan.command else {}
     if not needs_fetching(model_argument(plan.store.serve_args), environ):
         return

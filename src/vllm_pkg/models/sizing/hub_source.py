@@ -33,10 +33,12 @@ class HubAccess:
     Args:
         endpoint: Its address; None: the one that huggingface_hub takes.
         token: A Hugging Face token; None: the one that huggingface_hub finds.
+        is_offline: Whether it must not be asked.
     """
 
     endpoint: str | None = None
     token: str | None = None
+    is_offline: bool = False
 
 
 def ask_hub(repo_id: str, revision: str | None, access: HubAccess) -> Checkpoint:
@@ -52,6 +54,11 @@ def ask_hub(repo_id: str, revision: str | None, access: HubAccess) -> Checkpoint
     Raises:
         NotKnown: the Hub did not answer, or has no such model.
     """
+    if access.is_offline:
+        raise NotKnown(
+            f"{repo_id} is not in the cache, and HF_HUB_OFFLINE forbids to ask the Hub",
+            hint="unset HF_HUB_OFFLINE, or pull the model on a machine with a network",
+        )
     reader = _Reader(repo_id, revision, access)
     try:
         return reader.read()
