@@ -51,9 +51,8 @@ type: $(DEV_DONE)  ## Check types
 options: $(ENGINE_DONE)  ## Write the table of options anew, out of the installed vLLM
 	@$(BIN)/python tests/support/serve_parser.py src/vllm_pkg/engine/options.json
 
-torture: $(ENGINE_DONE)  ## The long form of the tests that record guarantees: hours
-	@VLLM_PKG_TORTURE=1 $(BIN)/python -m pytest -o timeout=14400 \
-	  tests --guarantees=docs/guarantees/long.json
+torture: $(ENGINE_DONE)  ## The long form of the guarantees: hours; PART=FILE: one file
+	@scripts/torture $(PART)
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 guarantees: $(ENGINE_DONE)  ## Try the guarantees, and write docs/guarantees.md

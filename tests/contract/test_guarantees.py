@@ -36,6 +36,22 @@ def test_a_row_says_everything():
     assert page.endswith("## Not covered\n\n- Fire.\n")
 
 
+def test_parts_of_a_form_make_one_table():
+    """What was run part by part stands in one table, each row with its own commit."""
+    first = replace(RUN, form="long", rows=(replace(ROW, id="T02"),))
+    second = replace(RUN, form="long", date="2026-01-03", commit="def456")
+
+    page = make_page([RUN, first, second], RECORD)
+
+    assert page.count("## The long run") == 1
+    assert (
+        "2026-01-02, 2026-01-03, commit abc123, def456, 2 cores. "
+        "Command: `make torture`.\n2 rows, 2,468 tries."
+    ) in page
+    table = page.partition("## The long run")[2]
+    assert table.index("| 2026-01-03 | def456 |") < table.index("| 2026-01-02 | abc123")
+
+
 @pytest.mark.parametrize(
     ("run", "why"),
     [

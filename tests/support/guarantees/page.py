@@ -56,7 +56,10 @@ def make_page(runs: Sequence[Run], track_record: dict[str, Any]) -> str:
         raise Refused("there is no run; make one: make guarantees")
     for run in runs:
         _check(run)
-    parts = [INTRODUCTION, *(_run_part(run) for run in runs)]
+    forms = dict.fromkeys(run.form for run in runs)
+    parts = [INTRODUCTION]
+    for form in forms:
+        parts.append(_form_part(form, [run for run in runs if run.form == form]))
     parts.append(_bugs_part(track_record["bugs"]))
     covered = "\n".join(f"- {text}" for text in track_record["not_covered"])
     parts.append(f"## Not covered\n\n{covered}\n")
@@ -77,22 +80,33 @@ def _check(run: Run) -> None:
         raise Refused(f"the {run.form} run tried nothing for: {', '.join(untried)}")
 
 
-def _run_part(run: Run) -> str:
-    command = "make torture" if run.form == "long" else "make guarantees"
-    total = sum(row.tried for row in run.rows)
+def _form_part(form: str, runs: Sequence[Run]) -> str:
+    """Return the table of a form, whose parts may have been run one by one."""
+    command = "make torture" if form == "long" else "make guarantees"
+    rows = sorted(
+        ((row, run) for run in runs for row in run.rows),
+        key=lambda pair: (pair[0].id, pair[0].test),
+    )
+    total = sum(row.tried for row, _ in rows)
+    facts = (
+        ", ".join(sorted({run.date for run in runs})),
+        f"commit {', '.join(sorted({run.commit for run in runs}))}",
+        "; ".join(sorted({run.machine for run in runs})),
+    )
     lines = [
-        f"## The {run.form} run",
+        f"## The {form} run",
         "",
-        f"{run.date}, commit {run.commit}, {run.machine}. Command: `{command}`.",
-        f"{len(run.rows)} rows, {total:,} tries.",
+        f"{', '.join(facts)}. Command: `{command}`.",
+        f"{len(rows)} rows, {total:,} tries.",
         "",
         "| case | promise | tried | violations | control | test | date | commit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(_row(row, run) for row in run.rows),
+        *(_row(row, run) for row, run in rows),
         "",
     ]
-    if run.skipped:
-        count = Counter(node.partition("::")[0] for node in run.skipped)
+    skipped = [node for run in runs for node in run.skipped]
+    if skipped:
+        count = Counter(node.partition("::")[0] for node in skipped)
         names = ", ".join(f"`{file}` ({n})" for file, n in sorted(count.items()))
         lines += [f"Skipped in this run, so not shown: {names}.", ""]
     return "\n".join(lines)
@@ -131,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Write ``guarantees.md`` into a folder of documents.
 
     Args:
-        arguments: The folder with ``guarantees/*.json`` and ``track-record.yaml``.
+        arguments: The folder with ``track-record.yaml`` and with
+            ``guarantees/quick.json`` and ``guarantees/long/*.json``.
     Returns:
         0, or 1 when no page is made; the old one stays then.
     """
@@ -140,7 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     given = parser.parse_args(arguments)
     page_file = given.folder / "guarantees.md"
-    files = sorted((given.folder / "guarantees").glob("*.json"), reverse=True)
+    folder = given.folder / "guarantees"
+    files = [*folder.glob("quick.json"), *sorted(folder.glob("long/*.json"))]
     text = (given.folder / "track-record.yaml").read_text(encoding="utf-8")
     try:
         page = make_page([read_run(file) for file in files], yaml.safe_load(text))
