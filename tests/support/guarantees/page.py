@@ -57,10 +57,10 @@ def make_page(runs: Sequence[Run], track_record: dict[str, Any]) -> str:
     for run in runs:
         _check(run)
     forms = dict.fromkeys(run.form for run in runs)
-    parts = [INTRODUCTION]
-    for form in forms:
-        parts.append(_form_part(form, [run for run in runs if run.form == form]))
-    parts.append(_bugs_part(track_record["bugs"]))
+    tables = [
+        _form_part(form, [run for run in runs if run.form == form]) for form in forms
+    ]
+    parts = [INTRODUCTION, *tables, _bugs_part(track_record["bugs"])]
     covered = "\n".join(f"- {text}" for text in track_record["not_covered"])
     parts.append(f"## Not covered\n\n{covered}\n")
     return "\n".join(parts)
