@@ -1,24 +1,30 @@
-# ruff: noqa: INP001, S603, S607, S101, T201  # a script, in no package
+# ruff: noqa: INP001, S603, S607, S101  # a script, in no package
 """
 How fast the recorder passes the engine's output on, beside `cat` in its place.
 
-    python bench/recorder_rate.py [--mib 1024] [--rounds 5]
+    PYTHONPATH=bench .venv/bin/python bench/recorder_rate.py [--mib 1024] [--rounds 9]
 
 Both get the same bytes through the same kind of pipe and write into a pipe that is read
 as fast as it goes; the recorder keeps its log and looks for phases meanwhile. The two
-take turns, so that both see the same machine. Prints the medians and their ratio.
+take turns, so that both see the same machine. Writes bench/results/recorder_rate.json
+and recorder_rate.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+
+from statistics_of_pairs import Ratio, ratio_of_pairs
 
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.processes import PIPE_BYTES, own_identity
@@ -28,6 +34,7 @@ from vllm_pkg.state import records
 MEBIBYTE = 1024 * 1024
 MEGABYTE = 1e6
 LINE = b"(EngineCore pid=7) INFO 11-21 10:00:00 [core.py:1] a line as vLLM writes it\n"
+RESULTS = Path(__file__).parent / "results"
 RECORDER = [sys.executable, "-m", "vllm_pkg.engine.recorder"]
 
 
@@ -71,22 +78,43 @@ def rate(argv: list[str], folder: Path, size_mib: int) -> float:
     return size_mib * len(block) / took_s / MEGABYTE
 
 
+def format_table(seen: dict[str, list[float]], ratio: Ratio) -> str:
+    """Return the results as a table for the documentation."""
+    lines = ["| program | MB/s, median | least | most |", "| --- | --- | --- | --- |"]
+    for name, rates in seen.items():
+        figures = (statistics.median(rates), min(rates), max(rates))
+        lines.append(f"| {name} | {' | '.join(f'{one:.0f}' for one in figures)} |")
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    facts = (
+        f"Recorder of cat: {ratio.mean:.2f} ({ratio.low:.2f} to {ratio.high:.2f}",
+        f"{ratio.pairs} pairs); measured {datetime.now(UTC).date()}",
+        f"{os.cpu_count()} cores",
+        f"{memory_gib:.1f} GiB",
+    )
+    lines += ["", f"{', '.join(facts)}."]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     programs = {"cat": ["cat"], "recorder": RECORDER}
     seen: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.rounds):
             for name, argv in programs.items():
-                seen[name].append(rate(argv, Path(folder), options.mib))
-    middle = {name: statistics.median(values) for name, values in seen.items()}
-    for name, value in middle.items():
-        print(f"{name:9} {value:7.0f} MB/s  (all: {[round(v) for v in seen[name]]})")
-    print(f"ratio     {middle['recorder'] / middle['cat']:7.2f}")
+                seen[name].append(round(rate(argv, Path(folder), options.mib), 1))
+    ratio = ratio_of_pairs(seen["recorder"], seen["cat"])
+    document = {"mib": options.mib, "mb_per_s": seen, "ratio": asdict(ratio)}
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(document, indent=1) + "\n"
+    (RESULTS / "recorder_rate.json").write_text(text)
+    table = format_table(seen, ratio)
+    (RESULTS / "recorder_rate.md").write_text(table)
+    sys.stdout.write(table)
 
 
 if __name__ == "__main__":
