@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from huggingface_hub import scan_cache_dir
 
 from support.settings_factory import make_settings
 from vllm_pkg.errors import CacheError, DeletionIncomplete, NotInCache
@@ -85,6 +86,20 @@ def test_a_blob_with_two_names_counts_once(settings):
     )
     assert entry.path == repository
     assert entry.last_used_s >= 3000
+
+
+def test_sizes_are_those_of_the_hubs_own_scan(settings):
+    """huggingface_hub counts the same blobs; only the names of branches come on top."""
+    add_model(settings)
+    add_model(settings, "models--org--other", blob_kib=16)
+    scanned = scan_cache_dir(settings.models_dir)
+
+    theirs = {repo.repo_id: repo.size_on_disk for repo in scanned.repos}
+    ours = {entry.repo_id: entry.size_bytes for entry in list_cached(settings)}
+
+    refs_bytes = 40
+    assert ours == {name: size + refs_bytes for name, size in theirs.items()}
+    assert len(ours) == 2
 
 
 def test_largest_first_and_every_kind(settings):
