@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KEY: Final = "benchBENCHbenchBENCH01"
 NAME: Final = "bench"
-TIMEOUT_S: Final = 300.0
+TIMEOUT_S: Final = 600.0
 INSIDE: Final = "ready inside"
 # What tells how far a start is; the texts are vLLM 0.32's.
 MARKS: Final = {

@@ -196,19 +196,31 @@ def measure_rates(
     return series, said
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Measure everything and return the document of results."""
+def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Measure everything; what is there is written after each part."""
     machine = _machine()
     models = make_models(folder)
     seconds, said = measure_starts(
         folder, models["tiny"], arguments.rounds, arguments.lock
     )
-    rates, answers = {}, {"tiny": [json.loads(one) for one in sorted(said)]}
+    rates: dict[str, dict[str, dict[str, list[float]]]] = {}
+    answers = {"tiny": [json.loads(one) for one in sorted(said)]}
+    publish(make_document(machine, seconds, rates, answers))
     for name, model in models.items():
         rates[name], said = measure_rates(
             folder, model, arguments.bursts, arguments.lock
         )
         answers[f"{name}, busy"] = [json.loads(one) for one in sorted(said)]
+        publish(make_document(machine, seconds, rates, answers))
+
+
+def make_document(
+    machine: dict[str, Any],
+    seconds: dict[str, dict[str, list[float]]],
+    rates: dict[str, dict[str, dict[str, list[float]]]],
+    answers: dict[str, list[Any]],
+) -> dict[str, Any]:
+    """Return the results, as far as there are any."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
@@ -284,6 +296,14 @@ def _row(name: str, figures: dict[str, Any]) -> str:
     return f"| {name} | {ratio.mean:.3f} | {interval} | {ratio.pairs} |"
 
 
+def publish(document: dict[str, Any]) -> None:
+    """Write the results: a run takes long, and a later part may fail."""
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(document, indent=1) + "\n"
+    (RESULTS / "restart_time.json").write_text(text)
+    (RESULTS / "restart_time.md").write_text(format_tables(document))
+
+
 def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -292,13 +312,8 @@ def main() -> None:
     parser.add_argument("--lock", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        document = measure(arguments, Path(folder))
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(document, indent=1) + "\n"
-    (RESULTS / "restart_time.json").write_text(text)
-    tables = format_tables(document)
-    (RESULTS / "restart_time.md").write_text(tables)
-    sys.stdout.write(tables)
+        measure(arguments, Path(folder))
+    sys.stdout.write((RESULTS / "restart_time.md").read_text())
 
 
 if __name__ == "__main__":

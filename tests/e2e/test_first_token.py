@@ -22,7 +22,9 @@ from support.service import Service, free_port
 from support.tools import require
 from support.waiting import wait_until
 from vllm_pkg.engine.phases import Phase
+from vllm_pkg.models.sizing.learned import read_starts
 from vllm_pkg.models.tiny import tiny_files
+from vllm_pkg.settings import load_settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(420)]
 
@@ -159,6 +161,18 @@ def test_the_next_start_goes_on_and_becomes_ready(service, hub):
     assert phases == sorted(phases, key=PHASES.index)
     assert {"load", "ready"} <= set(phases)
     assert chat(service, FIRST)
+
+
+def test_the_estimate_is_kept_beside_what_vllm_logged(service):
+    """The KV cache that the start got is compared with the predicted one."""
+    settings = load_settings(service.environment)
+    (start,) = wait_until(lambda: read_starts(settings), 30, "the comparison").values()
+
+    assert start.measured.kv_cache_tokens is not None
+    assert start.predicted.kv_cache_tokens == pytest.approx(
+        start.measured.kv_cache_tokens, rel=0.02
+    )
+    assert service.json("model", "fit", FIRST, "--json")["verdict"] == "runs"
 
 
 def test_a_broken_model_leaves_the_old_one_serving(service):
