@@ -115,6 +115,11 @@ class Settings:
         return self.run_dir / "estimates.json"
 
     @property
+    def uses_file(self) -> Path:
+        """When the engine last used each repository of the cache."""
+        return self.run_dir / "model-uses.json"
+
+    @property
     def failure_file(self) -> Path:
         """Record of the engine's last failure."""
         return self.run_dir / "last-failure.json"

@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from vllm_pkg.engine import processes
@@ -15,6 +16,7 @@ from vllm_pkg.engine.phases import Phase
 from vllm_pkg.engine.recorder.history import start_id
 from vllm_pkg.engine.recorder.log_file import begin_log
 from vllm_pkg.errors import EngineError, EngineNotInstalled, StateError
+from vllm_pkg.models.uses import keep_use, used_repositories
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.state import records
 from vllm_pkg.state.records import StartRecord
@@ -52,6 +54,7 @@ def begin_start(settings: Settings, store: Store, started_s: float) -> StartReco
         phase=Phase.PREPARE.value,
     )
     records.write_record(settings.start_file, record)
+    _note_use(settings, store)
     return record
 
 
@@ -105,6 +108,15 @@ def become_engine(
             raise EngineNotInstalled(
                 f"{program} cannot be run: {error.strerror}"
             ) from error
+
+
+def _note_use(settings: Settings, store: Store) -> None:
+    names = used_repositories(
+        store.serve_args, lambda name: Path(name).expanduser().is_dir()
+    )
+    # It only sorts a list of models: no reason not to start.
+    with contextlib.suppress(StateError):
+        keep_use(settings, names, datetime.now(UTC).timestamp())
 
 
 def _note_recorder(

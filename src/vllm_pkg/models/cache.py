@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 from vllm_pkg.models.cache_content import entries_of, parse_folder, read_cache
 from vllm_pkg.models.completeness import is_revision_partial, pending_downloads
 from vllm_pkg.models.repository_content import SNAPSHOTS
+from vllm_pkg.models.uses import read_uses
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from vllm_pkg.models.cache_content import CacheContent, FolderName
-    from vllm_pkg.models.repository_content import RepositoryContent
+    from vllm_pkg.models.repository_content import RepositoryContent, StoredFile
     from vllm_pkg.settings import Settings
 
 
@@ -77,7 +79,9 @@ class CachedModel:
         own_bytes: Bytes that removing it alone would free.
         is_partial: Whether a download did not end, or a revision lacks files.
         path: Its folder.
-        last_used_s: When a file of it was last read or written, in seconds since 1970.
+        last_used_s: When the engine last started with it or a file of it was written,
+            in seconds since 1970. Of what was never started here: when a file of it was
+            last read or written.
         revisions: Newest first.
         partial_bytes: Bytes of downloads that did not end.
     """
@@ -110,18 +114,33 @@ def list_cached(settings: Settings) -> tuple[CachedModel, ...]:
     Raises:
         CacheError: the folder exists and cannot be read.
     """
-    return describe_cache(read_cache(settings))
+    return describe_cache(read_cache(settings), read_uses(settings))
 
 
-def describe_cache(cache: CacheContent) -> tuple[CachedModel, ...]:
-    """Describe every repository, largest first."""
+def describe_cache(
+    cache: CacheContent, uses: Mapping[str, float]
+) -> tuple[CachedModel, ...]:
+    """
+    Describe every repository, largest first.
+
+    Args:
+        cache: What was read.
+        uses: When the engine last used each model, as far as that was recorded.
+    """
     named = [(parse_folder(name), item) for name, item in cache.repositories.items()]
-    found = [_describe(cache, item, name) for name, item in named if name is not None]
+    found = [
+        _describe(cache, item, name, uses.get(name.repo_id))
+        for name, item in named
+        if name is not None
+    ]
     return tuple(sorted(found, key=lambda item: (-item.size_bytes, item.key)))
 
 
 def _describe(
-    cache: CacheContent, content: RepositoryContent, name: FolderName
+    cache: CacheContent,
+    content: RepositoryContent,
+    name: FolderName,
+    recorded_s: float | None,
 ) -> CachedModel:
     kind = Kind.LEFTOVER if name.is_leftover else _KINDS[name.kind]
     found = {cache.file_of(content, path) for path in content.entries}
@@ -138,10 +157,21 @@ def _describe(
         or kind is Kind.LEFTOVER
         or any(item.is_partial for item in revisions),
         path=cache.path / content.name,
-        last_used_s=max((f.used_s for f in files), default=content.changed_s),
+        last_used_s=_last_used_s(
+            files, content.changed_s, recorded_s if kind is Kind.MODEL else None
+        ),
         revisions=tuple(sorted(revisions, key=lambda item: -item.last_modified_s)),
         partial_bytes=sum(file.size_bytes for file in pending),
     )
+
+
+def _last_used_s(
+    files: Collection[StoredFile], changed_s: float, recorded_s: float | None
+) -> float:
+    """Return when the engine used it; a file that is newer than that counts, too."""
+    if recorded_s is None:
+        return max((file.used_s for file in files), default=changed_s)
+    return max((recorded_s, *(file.modified_s for file in files)))
 
 
 def _revision(

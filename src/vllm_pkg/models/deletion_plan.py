@@ -15,6 +15,7 @@ from vllm_pkg.models.cache_content import (
     is_last,
     read_cache,
 )
+from vllm_pkg.models.uses import read_uses
 
 if TYPE_CHECKING:
     from vllm_pkg.models.cache_content import CacheContent
@@ -70,7 +71,7 @@ def plan_deletion(
         CacheError: it is a link to another place, or the cache cannot be read.
     """
     cache = read_cache(settings)
-    listing = describe_cache(cache)
+    listing = describe_cache(cache, read_uses(settings))
     model, commit = _target(cache, listing, key, revision)
     content = cache.repositories[model.path.name]
     if commit is not None and content.unread:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
+from vllm_pkg.models.quiet_open import open_quietly
 from vllm_pkg.state import atomic
 
 if TYPE_CHECKING:
@@ -50,9 +51,13 @@ class OpenFolder:
 
     def read(self, name: str, size_max_bytes: int) -> bytes:
         """Return the beginning of a file."""
-        descriptor = os.open(name, _FILE, dir_fd=self.descriptor)
-        with os.fdopen(descriptor, "rb") as stream:
+        with self.stream(name) as stream:
             return stream.read(size_max_bytes)
+
+    def stream(self, name: str) -> BinaryIO:
+        """Open a file for reading; that does not count as a use of it."""
+        descriptor = open_quietly(name, _FILE, dir_fd=self.descriptor)
+        return os.fdopen(descriptor, "rb")
 
     @contextlib.contextmanager
     def inside(self, *names: str) -> Iterator[OpenFolder]:

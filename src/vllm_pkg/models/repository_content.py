@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from vllm_pkg.models.quiet_open import is_quiet
 from vllm_pkg.models.removal import size_on_disk
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def stored_file(status: os.stat_result) -> StoredFile:
         identity=(status.st_dev, status.st_ino),
         size_bytes=size_on_disk(status),
         names=status.st_nlink,
-        used_s=max(status.st_atime, status.st_mtime),
+        # Where our own reading would move the access time, that tells nothing.
+        used_s=max(status.st_mtime, status.st_atime if is_quiet(status) else 0.0),
         modified_s=status.st_mtime,
     )
 

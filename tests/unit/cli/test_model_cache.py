@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 import typer
 
 from support.model_cache import ONE, TWO, add_revision, digest
+from vllm_pkg.models.uses import keep_use
+from vllm_pkg.settings import load_settings
 
 SHARED, OLD, NEW = b"s" * 3000, b"o" * 1000, b"n" * 2000
 DAY = "2026-01-02 00:00 UTC"
@@ -44,6 +47,19 @@ def answer(monkeypatch, *, reply=None):
             raise typer.Abort
 
     monkeypatch.setattr(typer, "confirm", confirm)
+
+
+def test_a_list_changes_nothing_and_a_start_does(cli, repository):
+    """Two lists in a row are the same; what a start used says so in the next one."""
+    (repository / "snapshots" / ONE / "config.json").write_text("{}")
+    os.utime(repository / "snapshots" / ONE / "config.json", (DAY_S, DAY_S))
+    first, second = (cli("model", "list", "--json").out for _ in range(2))
+    keep_use(load_settings(os.environ), ["org/name"], DAY_S + 86_400.0)
+    used = json.loads(cli("model", "list", "--json").out)["models"][0]["lastUsed"]
+
+    assert first == second
+    assert json.loads(first)["models"][0]["lastUsed"] == "2026-01-02T00:00:00+00:00"
+    assert used == "2026-01-03T00:00:00+00:00"
 
 
 def test_the_list_for_people(cli, repository):

@@ -15,6 +15,7 @@ from vllm_pkg.models.download.selection import (
     choose_weights,
     index_file,
 )
+from vllm_pkg.models.quiet_open import read_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -74,7 +75,7 @@ def chosen_names(
     indexed = None
     if index is not None:
         try:
-            data = folder.pointer(listing.commit, index).read_bytes()
+            data = read_quietly(folder.pointer(listing.commit, index))
         except OSError:
             return None
         indexed = parse_index(data)
@@ -99,7 +100,7 @@ def _is_consistent(snapshot: Path, need: Need) -> bool:
     if has_needless_weights(need):
         return True
     index = index_file(names, need)
-    indexed = parse_index((snapshot / index).read_bytes()) if index else None
+    indexed = parse_index(read_quietly(snapshot / index)) if index else None
     weights = choose_weights(names, need, indexed)
     return (
         bool(weights)

@@ -17,6 +17,7 @@ from vllm_pkg.models.download.needs import Role
 from vllm_pkg.models.download.progress import Transfer, TransferState
 from vllm_pkg.models.download.selection import INDEX, MISTRAL_INDEX, choose_weights
 from vllm_pkg.models.download.transfer import Work, run_transfer
+from vllm_pkg.models.quiet_open import read_quietly
 from vllm_pkg.state import atomic
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Part:
     def read_config(self) -> dict[str, Any]:
         """Return its config.json; empty when there is none that can be read."""
         try:
-            text = self.folder.pointer(self.commit, CONFIG).read_bytes()
+            text = read_quietly(self.folder.pointer(self.commit, CONFIG))
             config = json.loads(text)
         except (OSError, ValueError):
             return {}

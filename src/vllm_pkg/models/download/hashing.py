@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final, Protocol
 
+from vllm_pkg.models.quiet_open import quiet_stream
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -63,7 +65,7 @@ def hash_file(path: Path, digest: Digest, on_bytes: Callable[[int], None]) -> No
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as stream:
+    with quiet_stream(path) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
             on_bytes(len(chunk))
@@ -80,7 +82,7 @@ def header_problem(path: Path) -> str | None:
     """
     try:
         size_bytes = path.stat().st_size
-        with path.open("rb") as stream:
+        with quiet_stream(path) as stream:
             header_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
             if header_bytes > min(_HEADER_MAX_BYTES, size_bytes - _LENGTH_BYTES):
                 return "its header is longer than the file"

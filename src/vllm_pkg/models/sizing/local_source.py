@@ -10,6 +10,7 @@ from vllm_pkg.models.download.layout import RepositoryFolder, size_of
 from vllm_pkg.models.download.listing import parse_index
 from vllm_pkg.models.download.needs import MAIN, Need
 from vllm_pkg.models.download.selection import choose_weights, index_file
+from vllm_pkg.models.quiet_open import quiet_stream, read_quietly
 from vllm_pkg.models.sizing.checkpoint import Checkpoint, Origin
 from vllm_pkg.models.sizing.tensors import LENGTH_BYTES, header_bytes, parse_header
 from vllm_pkg.models.sizing.unknown import NotKnown
@@ -77,14 +78,14 @@ def _read_folder(folder: Path) -> Checkpoint:
 
 def _read(folder: Path, origin: Origin) -> Checkpoint:
     try:
-        config = parse_config((folder / CONFIG).read_bytes())
+        config = parse_config(read_quietly(folder / CONFIG))
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise NotKnown(f"{folder}: {error.strerror}") from error
     need = Need(str(folder))
     index = index_file(names, need)
     # An index may name files that have not arrived.
-    indexed = None if index is None else parse_index((folder / index).read_bytes())
+    indexed = None if index is None else parse_index(read_quietly(folder / index))
     weights = choose_weights(names, need, indexed)
     sizes = {name: size_of(folder / name) for name in {*weights, *(indexed or ())}}
     if not sizes or None in sizes.values():
@@ -99,6 +100,6 @@ def _read(folder: Path, origin: Origin) -> Checkpoint:
 
 
 def _read_header(path: Path) -> tuple[Tensor, ...]:
-    with path.open("rb") as file:
+    with quiet_stream(path) as file:
         length = header_bytes(file.read(LENGTH_BYTES))
         return parse_header(file.read(length))
