@@ -73,6 +73,14 @@ def share_blob(repository: Path, content: bytes) -> Path:
     return payload
 
 
+def weights_of(length_bytes: int = 256) -> bytes:
+    """Return a safetensors file of that length, 128 bytes at least."""
+    data_bytes = length_bytes - 128
+    entry = {"dtype": "U8", "shape": [data_bytes], "data_offsets": [0, data_bytes]}
+    header = json.dumps({"w": entry}).encode().ljust(120)
+    return len(header).to_bytes(8, "little") + header + b"w" * data_bytes
+
+
 def index_of(*shards: str) -> bytes:
     """Return an index of safetensors that names these files."""
     weights = {f"layer.{number}": shard for number, shard in enumerate(shards)}

@@ -25,8 +25,8 @@ from vllm_pkg.models.repository_content import (
     SNAPSHOTS,
     RepositoryContent,
     StoredFile,
-    read_repository,
 )
+from vllm_pkg.models.repository_reader import read_repository
 from vllm_pkg.models.shared_blobs import is_store, payload_of, read_payload
 
 if TYPE_CHECKING:
@@ -204,9 +204,12 @@ def _payloads(
         return {}
     found = {}
     for content in repositories.values():
-        for entry in content.blobs().values():
+        headed = content.headed_blobs()
+        for name, entry in content.blobs().items():
             payload = payload_of(entry.link or "")
-            read = None if payload is None else read_payload(cache, payload)
-            if payload is not None and read is not None:
+            if payload is None:
+                continue
+            read = read_payload(cache, payload, is_headed=name in headed)
+            if read is not None:
                 found[payload] = read
     return found

@@ -1,8 +1,11 @@
 """
 Whether what a cache holds of a repository is whole, told from what stands there.
 
-Pure. A revision is whole when every file of it is there, every file that an index of
-safetensors names, and, beside the configuration of a model, any weights at all.
+Pure. A revision is whole when every file of it is there and as long as it has to be,
+every file that was asked for or that an index of safetensors names, and, beside the
+configuration of a model, any weights at all. How long a file has to be says what the
+Hub listed, else the header of safetensors. An index's ``total_size`` does not: in some
+published repositories it is that of another type of numbers.
 """
 
 from __future__ import annotations
@@ -24,14 +27,17 @@ def is_revision_partial(
     content: RepositoryContent, commit: str, files: Mapping[str, StoredFile | None]
 ) -> bool:
     """
-    Whether files of a revision are missing.
+    Whether files of a revision are missing, or were cut.
 
     Args:
         content: The repository.
         commit: Which revision.
         files: What each of its names leads to in the end; None: to nothing.
     """
-    if not files or None in files.values():
+    listed = content.listed.get(commit, {})
+    if not files or not listed.keys() <= files.keys():
+        return True
+    if not all(_is_whole(file, listed.get(name)) for name, file in files.items()):
         return True
     base = f"{SNAPSHOTS}/{commit}/"
     for path, shards in content.shards.items():
@@ -42,6 +48,13 @@ def is_revision_partial(
             return True
     has_weights = any(PurePosixPath(name).suffix in _WEIGHTS for name in files)
     return commit in content.has_architecture and not has_weights
+
+
+def _is_whole(file: StoredFile | None, listed_bytes: int | None) -> bool:
+    if file is None:
+        return False
+    expected = file.announced_bytes if listed_bytes is None else listed_bytes
+    return expected in {None, file.length_bytes}
 
 
 def pending_downloads(content: RepositoryContent) -> tuple[StoredFile, ...]:

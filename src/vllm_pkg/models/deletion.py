@@ -36,8 +36,8 @@ from vllm_pkg.models.repository_content import (
     LOCKS,
     REFS,
     SNAPSHOTS,
-    read_repository,
 )
+from vllm_pkg.models.repository_reader import read_repository
 from vllm_pkg.models.running_downloads import is_downloading
 from vllm_pkg.models.shared_blobs import collect_unused, linked_payloads
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.models.removal import size_on_disk
 from vllm_pkg.models.repository_content import BLOBS, LEFTOVER_PREFIX, stored_file
+from vllm_pkg.models.repository_reader import with_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,10 +60,16 @@ def is_store(cache: OpenFolder) -> bool:
     return marker is not None and stat.S_ISREG(marker.st_mode)
 
 
-def read_payload(cache: OpenFolder, payload: str) -> tuple[StoredFile, int] | None:
+def read_payload(
+    cache: OpenFolder, payload: str, *, is_headed: bool
+) -> tuple[StoredFile, int] | None:
     """
     Return a payload's file and the bytes of the list of its users.
 
+    Args:
+        cache: The cache.
+        payload: Its hash.
+        is_headed: Whether its header is to tell its length.
     Returns:
         None when there is no such file.
     """
@@ -70,11 +77,14 @@ def read_payload(cache: OpenFolder, payload: str) -> tuple[StoredFile, int] | No
         with cache.inside(BLOBS, payload[:2]) as folder:
             status = folder.status(payload)
             manifest = folder.status(f"{payload}{_MANIFEST}")
+            if status is None or not stat.S_ISREG(status.st_mode):
+                return None
+            file = stored_file(status)
+            if is_headed:
+                file = with_header(folder, payload, file)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if status is None or not stat.S_ISREG(status.st_mode):
-        return None
-    return stored_file(status), 0 if manifest is None else size_on_disk(manifest)
+    return file, 0 if manifest is None else size_on_disk(manifest)
 
 
 def linked_payloads(cache: OpenFolder, repository: str) -> frozenset[str]:

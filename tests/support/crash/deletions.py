@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from support.model_cache import ONE, TWO, add_revision, contents, index_of, share_blob
 from vllm_pkg.models import deletion
-from vllm_pkg.models.repository_content import read_repository
+from vllm_pkg.models.repository_reader import read_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from support.model_cache import ONE, TWO, add_revision
+from support.model_cache import ONE, TWO, add_revision, weights_of
 from support.settings_factory import make_settings
 from vllm_pkg.actions import registry
 from vllm_pkg.actions.delete_model_cache import size_text
@@ -28,7 +28,7 @@ def add_model(context, folder="models--org--name", size_bytes=2 * MIB):
     """Put a repository of one file into the cache."""
     snapshot = context.settings.models_dir / folder / "snapshots" / ("c" * 40)
     snapshot.mkdir(parents=True)
-    (snapshot / "model.safetensors").write_bytes(b"x" * size_bytes)
+    (snapshot / "model.safetensors").write_bytes(weights_of(size_bytes))
 
 
 def select(context, *serve_args):

@@ -7,6 +7,7 @@ import os
 import pytest
 from huggingface_hub import scan_cache_dir
 
+from support.model_cache import weights_of
 from support.settings_factory import make_settings
 from vllm_pkg.errors import CacheError, DeletionIncomplete, NotInCache
 from vllm_pkg.models.cache import Kind, list_cached
@@ -34,7 +35,7 @@ def add_model(settings, folder="models--org--name", blob_kib=64):
     snapshot = repository / "snapshots" / COMMIT
     for path in (repository / "blobs", repository / "refs", snapshot):
         path.mkdir(parents=True)
-    (repository / "blobs" / "big").write_bytes(b"x" * blob_kib * KIB)
+    (repository / "blobs" / "big").write_bytes(weights_of(blob_kib * KIB))
     (repository / "blobs" / "small").write_bytes(b"y" * 10)
     (repository / "refs" / "main").write_text(COMMIT)
     (snapshot / "model.safetensors").symlink_to("../../blobs/big")
@@ -48,7 +49,7 @@ def add_shared(settings, folder):
     store = settings.models_dir / "blobs"
     (store / "ab").mkdir(parents=True, exist_ok=True)
     (store / ".huggingface-shared-blobs").write_text("1\n")
-    (store / "ab" / HASH).write_bytes(b"z" * 8 * KIB)
+    (store / "ab" / HASH).write_bytes(weights_of(8 * KIB))
     repository = settings.models_dir / folder
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)

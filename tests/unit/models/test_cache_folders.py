@@ -12,7 +12,7 @@ from support.model_cache import ONE, add_revision, share_blob
 from vllm_pkg.models import running_downloads
 from vllm_pkg.models.open_folder import open_folder
 from vllm_pkg.models.removal import Tally, remove_entry
-from vllm_pkg.models.repository_content import read_repository
+from vllm_pkg.models.repository_reader import read_repository
 from vllm_pkg.models.running_downloads import is_downloading
 from vllm_pkg.models.shared_blobs import (
     collect_unused,
@@ -171,7 +171,7 @@ def test_a_store_without_the_folder_of_a_payload(cache, tmp_path):
     add_revision(repository, ONE, {"a": b"a" * 100})
     payload = share_blob(repository, b"a" * 100)
     shutil.rmtree(payload.parent)
-    assert read_payload(cache, payload.name) is None
+    assert read_payload(cache, payload.name, is_headed=True) is None
 
 
 def test_blobs_that_are_no_links_use_nothing(cache, tmp_path):

@@ -6,7 +6,14 @@ import os
 
 import pytest
 
-from support.model_cache import ONE, TWO, add_revision, index_of, share_blob
+from support.model_cache import (
+    ONE,
+    TWO,
+    add_revision,
+    index_of,
+    share_blob,
+    weights_of,
+)
 from support.settings_factory import make_settings
 from vllm_pkg.models.cache import Kind, list_cached
 from vllm_pkg.models.cache_content import parse_folder
@@ -89,7 +96,7 @@ def test_shared_content_is_freed_by_the_last_user(repository):
 @pytest.mark.parametrize(
     ("files", "is_partial"),
     [
-        ({"config.json": CONFIG, "model.safetensors": b"w"}, False),
+        ({"config.json": CONFIG, "model.safetensors": weights_of()}, False),
         ({"config.json": CONFIG}, True),
         ({"config.json": CONFIG, "model.gguf": b"w"}, False),
         ({"config.json": b"{}"}, False),
@@ -100,19 +107,19 @@ def test_shared_content_is_freed_by_the_last_user(repository):
         (
             {
                 "model.safetensors.index.json": index_of("a.safetensors"),
-                "a.safetensors": b"a",
+                "a.safetensors": weights_of(),
             },
             False,
         ),
         (
             {
                 "sub/m.safetensors.index.json": index_of("a.safetensors"),
-                "a.safetensors": b"a",
+                "a.safetensors": weights_of(),
             },
             True,
         ),
-        ({"model.safetensors.index.json": b"{}", "a.safetensors": b"a"}, True),
-        ({"model.safetensors.index.json": b"no", "a.safetensors": b"a"}, True),
+        ({"model.safetensors.index.json": b"{}", "a.safetensors": weights_of()}, True),
+        ({"model.safetensors.index.json": b"no", "a.safetensors": weights_of()}, True),
         ({"model.safetensors.index.json": b"[" * 9999, "a.safetensors": b""}, True),
     ],
 )
@@ -128,7 +135,7 @@ def test_an_index_of_another_revision_does_not_count(repository):
     """Each revision is judged by its own index."""
     broken = {"model.safetensors.index.json": index_of("gone.safetensors")}
     add_revision(repository, ONE, broken)
-    add_revision(repository, TWO, {"a.safetensors": b"a"})
+    add_revision(repository, TWO, {"a.safetensors": weights_of()})
     partial = {item.commit: item.is_partial for item in listed(repository).revisions}
     assert partial == {ONE: True, TWO: False}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final, Protocol
+import os
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from vllm_pkg.models.quiet_open import quiet_stream
 
@@ -71,6 +72,36 @@ def hash_file(path: Path, digest: Digest, on_bytes: Callable[[int], None]) -> No
             on_bytes(len(chunk))
 
 
+class DamagedHeader(Exception):
+    """A safetensors file has no header that can be understood; the text says why."""
+
+
+def announced_length(stream: BinaryIO, size_bytes: int) -> int:
+    """
+    Return how long a safetensors file has to be, by its header; nothing else is read.
+
+    Args:
+        stream: The file, at its beginning.
+        size_bytes: How long it is.
+    Raises:
+        DamagedHeader: it does not tell.
+        OSError: the file cannot be read.
+    """
+    header_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+    if header_bytes > min(_HEADER_MAX_BYTES, size_bytes - _LENGTH_BYTES):
+        raise DamagedHeader("its header is longer than the file")
+    try:
+        header = json.loads(stream.read(header_bytes))
+        ends = [
+            int(tensor["data_offsets"][1])
+            for name, tensor in header.items()
+            if name != "__metadata__"
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DamagedHeader("its header is damaged") from error
+    return _LENGTH_BYTES + header_bytes + max(ends, default=0)
+
+
 def header_problem(path: Path) -> str | None:
     """
     Return what is wrong with a safetensors file as far as its header tells.
@@ -81,22 +112,13 @@ def header_problem(path: Path) -> str | None:
         What is wrong; None: nothing.
     """
     try:
-        size_bytes = path.stat().st_size
         with quiet_stream(path) as stream:
-            header_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-            if header_bytes > min(_HEADER_MAX_BYTES, size_bytes - _LENGTH_BYTES):
-                return "its header is longer than the file"
-            header = json.loads(stream.read(header_bytes))
-        ends = [
-            int(tensor["data_offsets"][1])
-            for name, tensor in header.items()
-            if name != "__metadata__"
-        ]
+            size_bytes = os.fstat(stream.fileno()).st_size
+            expected_bytes = announced_length(stream, size_bytes)
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return "its header is damaged"
-    expected_bytes = _LENGTH_BYTES + header_bytes + max(ends, default=0)
+    except DamagedHeader as error:
+        return str(error)
     if size_bytes != expected_bytes:
         return f"it has {size_bytes} bytes instead of {expected_bytes}"
     return None
