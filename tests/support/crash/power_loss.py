@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
     import pytest
 
+_RECORDED: Final = (
+    *("open", "write", "ftruncate", "fsync", "fdatasync", "close"),
+    *("replace", "unlink", "mkdir", "symlink"),
+)
 Files = dict[str, bytes]
 ROOT: Final = ""
+# Before it nothing happens that a loss of power could interrupt.
+BEGUN: Final = "begun"
 # A change of one folder: names, and the inode each then means; None: no longer there.
 Change = tuple[tuple[str, int | None], ...]
 
@@ -33,11 +39,11 @@ class Event:
     One operation, or the moment at which a step was acknowledged.
 
     Args:
-        kind: create, truncate, write, sync, change, sync-folder or acknowledged.
+        kind: create, truncate, write, sync, change, sync-folder, begun or acknowledged.
         folder: The folder of a change or a sync.
         inode: The file of a create, truncate, write or sync.
-        offset: Where a write begins, in bytes.
-        data: What was written.
+        offset: Where a write begins, or what is left by a truncate, in bytes.
+        data: What was written; of a link that was made, where it leads.
         change: What changed in the folder.
     """
 
@@ -68,8 +74,22 @@ class Recorder:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Wrap the functions until the test ends."""
-        for name in ("open", "write", "fsync", "close", "replace", "unlink", "mkdir"):
+        for name in _RECORDED:
             monkeypatch.setattr(os, name, self._wrap(name, getattr(os, name)))
+
+    def seed(self, files: Files, links: Files) -> None:
+        """Begin with a disk that holds this, all of it durable."""
+        folders = {ROOT}
+        for name, data in (files | links).items():
+            inode = self.names[name] = next(self.inodes)
+            self.events.append(Event("create", inode=inode, data=data))
+            for parent in _parents(name):
+                if parent not in folders:
+                    folders.add(parent)
+                    self._change(parent, ((os.path.basename(parent), 1),))  # noqa: PTH119
+            self._change(name, ((os.path.basename(name), inode),))  # noqa: PTH119
+        self.events += [Event("sync-folder", folder=name) for name in sorted(folders)]
+        self.events.append(Event(BEGUN))
 
     def acknowledge(self) -> None:
         """Record that a step returned."""
@@ -103,7 +123,8 @@ class Recorder:
             self._change(name, ((os.path.basename(name), inode),))  # noqa: PTH119
         elif flags & os.O_TRUNC:
             self.events.append(Event("truncate", inode=inode))
-        self.opened[result] = (name, inode, 0)
+        begin = os.fstat(result).st_size if flags & os.O_APPEND else 0
+        self.opened[result] = (name, inode, begin)
 
     def _write(self, result: int, descriptor: int, data: Any, **_: Any) -> None:
         if descriptor in self.opened:
@@ -111,6 +132,16 @@ class Recorder:
             written = bytes(data[:result])
             self.events.append(Event("write", "", inode, offset, written))
             self.opened[descriptor] = (name, inode, offset + result)
+
+    def _ftruncate(self, _: None, descriptor: int, length: int, **__: Any) -> None:
+        if descriptor in self.opened:
+            # Of files that are appended to: the next write begins there.
+            name, inode, _offset = self.opened[descriptor]
+            self.events.append(Event("truncate", inode=inode, offset=length))
+            self.opened[descriptor] = (name, inode, length)
+
+    def _fdatasync(self, _: None, descriptor: int, **__: Any) -> None:
+        self._fsync(None, descriptor)
 
     def _fsync(self, _: None, descriptor: int, **__: Any) -> None:
         if descriptor in self.opened:
@@ -126,11 +157,15 @@ class Recorder:
     def _replace(self, _: None, source: Any, target: Any, **__: Any) -> None:
         old, new = self._name(source), self._name(target)
         if old is not None and new is not None:
-            assert os.path.dirname(old) == os.path.dirname(new)  # noqa: PTH120
             inode = self.names.pop(old)
             self.names[new] = inode
             base = os.path.basename
-            self._change(new, ((base(old), None), (base(new), inode)))
+            if os.path.dirname(old) == os.path.dirname(new):  # noqa: PTH120
+                self._change(new, ((base(old), None), (base(new), inode)))
+                return
+            # Two folders are two changes, either of which may be missing.
+            self._change(new, ((base(new), inode),))
+            self._change(old, ((base(old), None),))
 
     def _unlink(self, _: None, path: Any, **__: Any) -> None:
         name = self._name(path)
@@ -143,6 +178,15 @@ class Recorder:
         if name is not None:
             # A folder is known by its path; any number above 0 says that it is there.
             self._change(name, ((os.path.basename(name), 1),))  # noqa: PTH119
+
+    def _symlink(self, _: None, target: Any, path: Any, *__: Any, **___: Any) -> None:
+        name = self._name(path)
+        if name is not None:
+            # Where a link leads is part of its name: it is there with it.
+            inode = self.names[name] = next(self.inodes)
+            data = os.fsencode(target)
+            self.events.append(Event("create", inode=inode, data=data))
+            self._change(name, ((os.path.basename(name), inode),))  # noqa: PTH119
 
     def _change(self, name: str, change: Change) -> None:
         folder = os.path.dirname(name)  # noqa: PTH120
@@ -169,7 +213,7 @@ class Disk:
     def apply(self, event: Event) -> None:
         """Take one event into account."""
         if event.kind == "create":
-            self.durable[event.inode] = b""
+            self.durable[event.inode] = event.data
         elif event.kind in {"write", "truncate"}:
             self.writes.setdefault(event.inode, []).append(event)
         elif event.kind == "sync":
@@ -270,11 +314,16 @@ def _check_state(
         found.lost.append(f"{place}: no file has the key")
 
 
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
 def _outcomes(event: Event) -> list[bytes | None]:
     """Return what may be left of one write: None: nothing."""
     data = event.data
     if event.kind == "truncate":
-        return [None, b""]
+        return [None, event.data]
     cuts = {data[:1], data[: len(data) // 2], data[:-1], data, bytes(len(data))}
     return [None, *sorted(cuts)]
 
@@ -284,7 +333,7 @@ def _written(content: bytes, outcome: list[tuple[Event, bytes | None]]) -> bytes
         if data is None:
             continue
         if event.kind == "truncate":
-            content = b""
+            content = content[: event.offset]
             continue
         begin = content[: event.offset].ljust(event.offset, b"\0")
         content = begin + data + content[event.offset + len(data) :]

@@ -3,7 +3,8 @@ Where the files of a repository stand in the cache: huggingface_hub's own layout
 
 ``blobs/<etag>`` is the content, ``snapshots/<commit>/<name>`` a link to it and
 ``refs/<branch>`` holds the branch's commit. What has arrived of a blob is
-``blobs/<etag>.incomplete``. Our own is only ``.vllm-pkg``: what the Hub listed.
+``blobs/<etag>.incomplete``. Our own is only ``.vllm-pkg``: what the Hub listed,
+and how much of arriving content is known to be on the disk.
 """
 
 from __future__ import annotations
@@ -81,6 +82,10 @@ class RepositoryFolder:
     def listing_file(self, commit: str) -> Path:
         """Return where it is kept what the Hub listed for a commit."""
         return self.own_path / f"{commit}.json"
+
+    def sync_record(self, etag: str) -> Path:
+        """Return where it is kept how much of arriving content is on the disk."""
+        return self.own_path / f"{etag}.synced"
 
     def commit_of(self, revision: str) -> str | None:
         """Return the commit that a revision is here; None: it was never fetched."""

@@ -12,9 +12,12 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.clock import BootClock
 from vllm_pkg.models.download.layout import size_of
 from vllm_pkg.models.download.part_file import PartFile
+from vllm_pkg.models.download.sync_record import SyncRecord
 from vllm_pkg.models.download.worker_errors import TooShort, XetFailed
+from vllm_pkg.state import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +81,10 @@ class Receiver:
             # Of another size it is damaged, as a loss of power leaves it.
             if size_of(blob) != file.size_bytes:
                 partial = self._folder.partial(file.etag)
-                with PartFile(partial, file, self._on_checked) as part:
+                record = SyncRecord(
+                    self._folder.sync_record(file.etag), BootClock().boot_id()
+                )
+                with PartFile(partial, file, record, self._on_checked) as part:
                     self._fill(part, file)
                     if self.is_stopped:
                         return
@@ -144,7 +150,7 @@ class Receiver:
 
     def _link(self, file: RemoteFile) -> None:
         pointer = self._folder.pointer(self._commit, file.name)
-        pointer.parent.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(pointer.parent)
         target = os.path.relpath(self._folder.blob(file.etag), pointer.parent)
         if pointer.is_symlink() and os.readlink(pointer) == target:  # noqa: PTH115
             return

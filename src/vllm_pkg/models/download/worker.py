@@ -102,7 +102,10 @@ def fetch_files(
 
     with ThreadPoolExecutor(request.parallel) as pool:
         list(pool.map(fetch, files))
-    atomic.sync_folder(folder.snapshot(commit))
+    # The links: without them a file counts as missing.
+    for parent in {folder.pointer(commit, file.name).parent for file in files}:
+        if parent.is_dir():
+            atomic.sync_folder(parent)
 
 
 def _end_with(parent_pid: int) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from vllm_pkg.errors import StateWriteFailed
 from vllm_pkg.models.download.retry import Cause, Failure
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def describe_failure(error: BaseException, file: str = "") -> Failure:
     response = getattr(error, "response", None)
     if response is not None and hasattr(response, "status_code"):
         return _of_answer(error, response, file)
+    if isinstance(error, StateWriteFailed) and error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, OSError) and error.errno is not None:
         return _of_system(error, file)
     for kind in type(error).__mro__:

@@ -177,6 +177,14 @@ def test_a_message_names_the_place():
     assert failure.message == "Permission denied (/models)"
 
 
+def test_a_record_that_finds_no_room_is_a_full_disk():
+    """What a durable write says is classed by the reason under it."""
+    error = StateWriteFailed("cannot write x")
+    error.__cause__ = OSError(errno.ENOSPC, "x")
+
+    assert describe_failure(error).cause is Cause.DISK_FULL
+
+
 def test_the_hashes_of_this_test_are_right():
     """The figures above are those of the content."""
     assert hashlib.sha256(b"hello\n").hexdigest() == SHA256
