@@ -19,6 +19,8 @@ class Trouble(StrEnum):
     SHORT = "short"
     CORRUPT = "corrupt"
     STATUS = "status"
+    TOGETHER = "together"
+    BEHIND = "behind"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Fault:
         bytes_per_s: Slow: how fast it goes out.
         status: Status: the answer's code.
         headers: Status: headers of the answer.
+        other: Behind: the file that goes out first.
         times: For how many requests it lasts.
     """
 
@@ -40,6 +43,7 @@ class Fault:
     bytes_per_s: int = 0
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
+    other: str = ""
     times: int = 1_000_000
 
 
@@ -72,6 +76,16 @@ def status(code: int, times: int = 1_000_000, **headers: str) -> Fault:
     """Answer with a status; ``_`` in names of headers stands for ``-``."""
     named = tuple((name.replace("_", "-"), text) for name, text in headers.items())
     return Fault(Trouble.STATUS, status=code, headers=named, times=times)
+
+
+def together() -> Fault:
+    """Hold the answer until a request for another such file is held, too."""
+    return Fault(Trouble.TOGETHER)
+
+
+def behind(other: str) -> Fault:
+    """Hold the answer until another file of the repository has gone out whole."""
+    return Fault(Trouble.BEHIND, other=other)
 
 
 def rate_limited(retry_after_s: int, times: int = 1) -> Fault:

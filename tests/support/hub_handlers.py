@@ -98,6 +98,10 @@ class Handler(BaseHTTPRequestHandler):
         self, repo_id: str, file: HubFile, headers: dict[str, str], fault: Fault | None
     ) -> None:
         """Send a file's content, or a range of it, with what goes wrong."""
+        if fault and fault.trouble is hub_faults.Trouble.TOGETHER:
+            self.hub.meet(file.name)
+        if fault and fault.trouble is hub_faults.Trouble.BEHIND:
+            self.hub.wait_sent(repo_id, fault.other)
         sending = Sending(
             file=file,
             asked=self.headers.get("Range"),

@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from support.hub_handlers import Account, ContentHandler, HubHandler, Request
 from support.hub_repository import HubRepository
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from support.hub_faults import Fault
     from support.hub_handlers import Handler
 
+HELD_MAX_S: Final = 3.0
+
 
 class HubServer:
     """
@@ -33,7 +35,7 @@ class HubServer:
 
     ``requests`` lists what was asked for, ``sent_bytes`` counts the bytes of content
     that went out, by repository and file; ``page_size`` is how many files a listing has
-    per page.
+    per page; ``at_once`` is how many files were held together, at most.
     """
 
     def __init__(self) -> None:
@@ -42,9 +44,11 @@ class HubServer:
         self.requests: list[Request] = []
         self.sent_bytes: Counter[tuple[str, str]] = Counter()
         self.page_size = 1000
+        self.at_once = 0
         self.ended = threading.Event()
         self._faults: dict[tuple[str, str], list[Fault]] = {}
-        self._lock = threading.Lock()
+        self._held: set[str] = set()
+        self._lock = threading.Condition()
         self._servers = [self._listen(HubHandler), self._listen(ContentHandler)]
         self._threads = [
             # Polled often, so that closing takes no half second.
@@ -124,6 +128,22 @@ class HubServer:
         """Count bytes of content that went out."""
         with self._lock:
             self.sent_bytes[repo_id, name] += size_bytes
+            self._lock.notify_all()
+
+    def meet(self, name: str) -> None:
+        """Hold a request for a file until one for another file is held, or for long."""
+        with self._lock:
+            self._held.add(name)
+            self.at_once = max(self.at_once, len(self._held))
+            self._lock.notify_all()
+            if not self._lock.wait_for(lambda: len(self._held) > 1, HELD_MAX_S):
+                self._held.discard(name)
+
+    def wait_sent(self, repo_id: str, name: str) -> None:
+        """Wait until a file has gone out whole."""
+        whole = self.repositories[repo_id].files("main")[name].size_bytes
+        with self._lock:
+            self._lock.wait_for(lambda: self.sent_bytes[repo_id, name] >= whole, 30)
 
     def note(self, request: Request) -> None:
         """Remember a request."""
