@@ -20,6 +20,7 @@ from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.phases import Phase
 from vllm_pkg.hosts.standalone.recorded_start import last_log
+from vllm_pkg.models.uses import read_uses
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
 
@@ -113,6 +114,19 @@ def test_a_complete_cache_needs_no_hub(daemon, hub):
     assert daemon.fake.starts()[1]["env"]["HF_HUB_OFFLINE"] == "1"
     assert [name for name, _ in ready.phases] == ["starting"]
     assert ready.bytes_total is None
+
+
+def test_each_start_is_a_use_of_its_model(daemon):
+    """The list of models is told by the starts when a model was last used."""
+    daemon.start()
+    wait_phase(daemon, "ready")
+    daemon.close()
+    first_s = read_uses(daemon.settings)[REPOSITORY]
+
+    daemon.start()
+    wait_until(lambda: len(daemon.fake.starts()) == 2, 20, "the second engine")
+
+    assert read_uses(daemon.settings)[REPOSITORY] > first_s
 
 
 def test_a_download_is_told_and_ends_at_a_signal(daemon, hub):

@@ -14,8 +14,10 @@ from support.command_line import MACHINES, run_program
 from support.downloads import WEIGHTS, make_downloads, write_model
 from support.hub_server import HubServer
 from support.tools import require
+from vllm_pkg.models.cache import list_cached
 from vllm_pkg.models.download import errors, fetching
 from vllm_pkg.models.tiny import tiny_files
+from vllm_pkg.models.uses import keep_use
 
 
 @pytest.fixture(name="downloads")
@@ -31,7 +33,8 @@ def downloads_fixture(tmp_path):
 @pytest.fixture(name="small_disk")
 def small_disk_fixture(tmp_path):
     """A file system of 2 MiB, where the weights of 2.8 MiB do not fit."""
-    require(os.geteuid() == 0, "only root can mount a file system")
+    # Nothing but a real full disk says ENOSPC; .ci/run is root and skips nothing.
+    require(os.geteuid() == 0, "only root can mount a disk that becomes full")
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -83,6 +86,30 @@ def test_what_does_not_fit_is_refused_before_a_byte(tmp_path, downloads, monkeyp
     assert caught.value.hint == "remove what is not needed: org/tiny (2.8 MiB)"
     assert hub.sent_bytes["org/other", WEIGHTS] == 0
     assert before["org/tiny", WEIGHTS] == len(tiny_files()[WEIGHTS])
+
+
+@pytest.mark.parametrize(
+    ("started", "suggested"), [((), "org/tiny"), (("org/tiny",), "org/second")]
+)
+def test_what_was_started_last_stays_longest(
+    tmp_path, downloads, monkeypatch, started, suggested
+):
+    """The plan names what was used longest ago; lists in between change nothing."""
+    for name in ("org/second", "org/other"):
+        files = tiny_files() | {"x.json": name.encode()}
+        downloads.hub.add(name, write_model(tmp_path / name, files))
+    downloads.ensure("org/second")
+    for at_s, name in enumerate(("org/tiny", "org/second"), 1000):
+        for path in downloads.folder(name).path.rglob("*"):
+            os.utime(path, (at_s, at_s))
+    keep_use(downloads.settings, started, 5000.0)
+    list_cached(downloads.settings)
+    monkeypatch.setattr(fetching, "free_bytes", lambda _folder: 1024**3)
+
+    with pytest.raises(errors.DiskFull) as caught:
+        downloads.ensure("org/other")
+
+    assert caught.value.hint == f"remove what is not needed: {suggested} (2.8 MiB)"
 
 
 def test_a_disk_that_becomes_full_is_not_tried_again(tmp_path, small_disk, monkeypatch):

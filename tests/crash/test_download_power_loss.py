@@ -13,11 +13,13 @@ from support.downloads import write_model
 from support.guarantees.plugin import is_long
 from support.hub_server import HubServer
 from vllm_pkg.models.download.sync_record import SyncRecord
+from vllm_pkg.state import atomic
 
+NESTED = "1_Pooling"
 FILES = {
     WEIGHTS: bytes(range(65, 65 + 2 * STEP_BYTES + 4)),
     "config.json": b"{}",
-    "1_Pooling/config.json": b'{"a": 1}',
+    f"{NESTED}/config.json": b'{"a": 1}',
 }
 PROMISE = (
     "After a loss of power during a download nothing counts as complete that is not "
@@ -45,6 +47,17 @@ def without_folder_sync(patch):
     patch.setattr(os, "fsync", mutants.without_folder_sync(os.fsync))
 
 
+def without_nested_sync(patch):
+    """Sync the links of a revision, but not those in a folder of it, as before."""
+    sync = atomic.sync_folder
+
+    def partly(folder):
+        if folder.name != NESTED:
+            sync(folder)
+
+    patch.setattr(atomic, "sync_folder", partly)
+
+
 def trust_everything(patch):
     """Go on behind whatever a loss of power has left, as before."""
     patch.setattr(SyncRecord, "trusted_bytes", lambda _, size_bytes: size_bytes)
@@ -70,7 +83,8 @@ def test_a_loss_of_power_at_each_moment(laboratory, monkeypatch, guarantee):
         unit=f"states of a download and of {len(rests)} that went on; at most "
         f"{max(item.refetched_bytes for item in found)} bytes fetched again with "
         f"steps of {STEP_BYTES}",
-        control="without fdatasync before the rename, without fsync of folders, and "
+        control="without fdatasync before the rename, without fsync of folders or of "
+        "nested ones, and "
         "going on behind what was not synced: all found",
     )
     assert broken == []
@@ -79,7 +93,12 @@ def test_a_loss_of_power_at_each_moment(laboratory, monkeypatch, guarantee):
 
 
 @pytest.mark.parametrize(
-    ("mutate", "kind"), [(without_data_sync, "wrong"), (without_folder_sync, "lost")]
+    ("mutate", "kind"),
+    [
+        (without_data_sync, "wrong"),
+        (without_folder_sync, "lost"),
+        (without_nested_sync, "lost"),
+    ],
 )
 def test_each_sync_is_missed(laboratory, monkeypatch, mutate, kind):
     """T02: a sync that is taken away is found by the model."""
