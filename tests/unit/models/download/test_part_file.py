@@ -102,6 +102,16 @@ def test_another_boot_goes_on_with_what_was_synced(path, small_steps):
 
 
 @pytest.mark.usefixtures("small_steps")
+def test_the_same_boot_goes_on_with_everything(path):
+    """Who was killed has lost nothing: the system still has what was written."""
+    with open_part(path) as part:
+        part.write(b"he")
+        part.write(b"l")
+    with open_part(path) as part:
+        assert part.size_bytes == 3
+
+
+@pytest.mark.usefixtures("small_steps")
 def test_a_boot_that_is_not_known_is_another_one(path):
     """Where the kernel gives no id, only what was synced counts."""
     for _ in range(2):
