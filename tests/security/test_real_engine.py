@@ -30,6 +30,7 @@ from support.canary import (
     with_key,
 )
 from support.guarantees.plugin import is_long
+from support.handshakes import logged_by_uvicorn, shake
 from support.service import free_port
 from support.tools import require
 from support.waiting import wait_until
@@ -109,6 +110,35 @@ def test_t28_error_bodies_do_not_hold_the_key(service, guarantee):
 
     assert service.ask("GET", "/v1/models")[0] == 200
     assert hits == []
+
+
+def test_t28_a_websockets_handshake_leaves_no_key_in_the_log(service, guarantee):
+    """T28: whether the guard or vLLM refuses it, its headers are not logged."""
+    handshakes = [
+        (path, key)
+        for path in ("/v1/realtime", "/no/such/socket")
+        for key in (CANARY, CANARY + "x")
+    ]
+    statuses = {shake(service.port, path, key) for path, key in handshakes}
+    log = service.main / "logs" / "engine.log"
+    wait_until(
+        lambda: log.read_bytes().count(b'"WebSocket /') == len(handshakes),
+        20,
+        "the handshakes in the log",
+    )
+    hits = with_key(service.texts())
+    guarantee(
+        "T28",
+        "The key in the handshake of a websocket is not in the engine's log",
+        tried=len(handshakes),
+        violations=len(hits),
+        unit="handshakes with a real engine",
+        control="uvicorn at trace level: the search finds it",
+    )
+
+    assert statuses == {401, 403, 404}
+    assert hits == []
+    assert with_key({"trace": logged_by_uvicorn("trace", CANARY)}) == ["trace"]
 
 
 @contextmanager

@@ -34,19 +34,31 @@ def stored(folder, serve_args, serve_env=()):
         (["m", "--uds", "/s"], [], "serveArgs: --uds is reserved"),
         (["m", "--api_key.x", "1"], [], "serveArgs: --api_key.x is reserved"),
         (["m", "--middleware=a.b"], [], "serveArgs: --middleware is reserved"),
+        (
+            ["m", "--disable-log-stats"],
+            [],
+            "serveArgs: --disable-log-stats is reserved",
+        ),
+        (
+            ["m", "--uvicorn-log-level=trace"],
+            [],
+            "serveArgs: --uvicorn-log-level: only",
+        ),
         (["--model"], [], "serveArgs: --model needs a value"),
         (["m"], ["VLLM_SERVER_DEV_MODE"], "serveEnv: VLLM_SERVER_DEV_MODE is reserved"),
+        (["m"], ["CUSTOM_SCRIPT_FILENAME"], "serveEnv: CUSTOM_SCRIPT_FILENAME is"),
         (["m"], ["HF_TOKEN", "PYTHONPATH"], "serveEnv: PYTHONPATH is reserved"),
     ],
 )
 def test_a_refused_stored_argument_ends_the_start(
     tmp_path, serve_args, serve_env, named
 ):
-    """It is named, and nothing is planned."""
+    """It is named, with what to do, and nothing is planned."""
     settings = stored(tmp_path, serve_args, serve_env)
     with pytest.raises(EngineStartFailed) as caught:
         plan_start(settings)
     assert named in caught.value.message
+    assert caught.value.hint == 'correct the arguments with the "Set Model" action'
 
 
 def test_what_is_executed_is_what_was_accepted(tmp_path):

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.engine import guard
+from vllm_pkg.engine.inherited import is_kept_from_engine
 from vllm_pkg.engine.processes import MARKER, instance_id
-from vllm_pkg.engine.reserved import is_kept_from_engine
 from vllm_pkg.engine.start_levers import start_variables
 from vllm_pkg.settings_table import Profile, environment_name
 
@@ -55,6 +55,11 @@ _CACHE_FOLDERS: Final = {
     "NUMBA_CACHE_DIR": "numba",
 }
 _ALLOWED_ORIGINS: Final = "--allowed-origins"
+# vLLM's hosting library executes the file of that name in that folder: none can be.
+_HOSTED_CODE: Final = {
+    "SAGEMAKER_MODEL_PATH": "/dev/null/none",
+    "CUSTOM_SCRIPT_FILENAME": "none.py",
+}
 _SECRET_ENV_WORDS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
@@ -211,6 +216,7 @@ def _fixed_environment(settings: Settings, engine_version: str) -> dict[str, str
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        **_HOSTED_CODE,
         MARKER: instance_id(settings.main),
         # vLLM renames its processes, which overwrites /proc/PID/environ and with it
         # the marker; setproctitle's documented switch keeps the environment whole.

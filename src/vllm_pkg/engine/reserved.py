@@ -54,6 +54,9 @@ RESERVED_OPTIONS: Final = {
     "--config": "options must stand here themselves, so that they can be checked",
     "--logging-config": _LOG,
     "--log-config-file": _LOG,
+    "--disable-log-stats": (
+        "without the engine's counters nobody sees when it is stuck; leave it out"
+    ),
     "--omni": "it starts another program; leave it out",
     "--help": "it shows a text and ends; leave it out",
     "--data-parallel-multi-port-external-lb": _PORTS,
@@ -89,8 +92,12 @@ RESERVED_OPTIONS: Final = {
     "--ec-manager-config": _CODE,
     "--model-class-overrides": _CODE,
 }
-# Of these options only some values are allowed: others name a class to load.
-ALLOWED_VALUES: Final = {"--distributed-executor-backend": ("mp", "ray", "uni")}
+# Of these options only some values are allowed: others name a class to load, or have
+# the headers of each websocket's handshake logged, and in them the key.
+ALLOWED_VALUES: Final = {
+    "--distributed-executor-backend": ("mp", "ray", "uni"),
+    "--uvicorn-log-level": ("critical", "error", "warning", "info"),
+}
 # Options that set one key of --speculative-config.
 _KEYS_OF_OPTIONS: Final = {"--spec-method": "method", "--spec-model": "model"}
 # Keys inside of JSON values, at any depth.
@@ -144,24 +151,22 @@ RESERVED_ENVIRONMENT: Final = {
     "VLLM_MODEL_REDIRECT_PATH": "it would serve another model than the one shown",
     "VLLM_USE_MODELSCOPE": _HUB,
     "HF_ENDPOINT": _HUB,
-    "CUSTOM_FASTAPI_PING_HANDLER": _CODE,
-    "CUSTOM_FASTAPI_INVOCATION_HANDLER": _CODE,
-    "SAGEMAKER_MODEL_PATH": _CODE,
     "PATH": _CODE,
     "HOME": _CODE,
     "CC": _CODE,
     "CXX": _CODE,
     MARKER: _FIXED,
 }
-# Families: the interpreter's, the linker's, and those of vLLM's hosting library.
+# Of vLLM's hosting library, which executes the files and functions that they name
+# (model_hosting_container_standards 0.1, sagemaker/ and common/fastapi/config.py).
+HOSTING_PREFIXES: Final = ("SAGEMAKER_", "CUSTOM_")
+# Families: the interpreter's, the linker's, and those of the hosting library.
 _RESERVED_PREFIXES: Final = {
     "VLLM_PKG_": _FIXED,
     "PYTHON": _CODE,
     "LD_": _CODE,
-    "SAGEMAKER_": _CODE,
-    "CUSTOM_FASTAPI_": _CODE,
+    **dict.fromkeys(HOSTING_PREFIXES, _CODE),
 }
-_STRIPPED_PREFIXES: Final = ("VLLM_", "SAGEMAKER_", "CUSTOM_FASTAPI_")
 _ENVIRONMENT_NAME: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
 _SIZE: Final = re.compile(r"\b\d+(?:\.\d+)?[kKmMgGtT]\b")
@@ -176,16 +181,6 @@ def reserved_environment_problem(name: str) -> str | None:
         if reason is None and name.startswith(prefix):
             reason = text
     return f"{name} is reserved: {reason}" if reason else None
-
-
-def is_kept_from_engine(name: str) -> bool:
-    """
-    Whether an inherited variable is not handed on to the engine.
-
-    Those of vLLM that are reserved: in the environment of a host they would defeat the
-    guard as well as in the store. PATH and its like are the host's to set.
-    """
-    return name in RESERVED_ENVIRONMENT and name.startswith(_STRIPPED_PREFIXES)
 
 
 def reserved_value_problem(option: str, value: str) -> str | None:

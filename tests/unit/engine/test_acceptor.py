@@ -59,6 +59,7 @@ def problems(*arguments):
         ("m", "-cc.mode=3", "--limit-mm-per-prompt.image+=a,b"),
         ("m", "-cc.backend=eager", "-sc.model=a/b.c"),
         ("m", "--distributed-executor-backend", "ray"),
+        ("m", "--uvicorn-log-level", "warning", "--enable-log-requests"),
         ("m", "--spec-model", "a/b", "--spec-method", "eagle"),
         ("m", "--allowed-origins", '["*"]', "--disable-fastapi-docs", "-ep"),
     ],
@@ -192,6 +193,14 @@ def test_what_is_refused_and_why(arguments, expected):
         (
             ("--distributed-executor-backend", "a.B"),
             "--distributed-executor-backend: only mp, ray, uni can be chosen",
+        ),
+        (
+            ("--uvicorn-log-level", "debug"),
+            "--uvicorn-log-level: only critical, error, warning, info can be chosen",
+        ),
+        (
+            ("--uvicorn_log_level=trace",),
+            "--uvicorn_log_level: only critical, error, warning, info can be chosen",
         ),
         (
             ("--spec-method", "custom_class"),

@@ -10,7 +10,6 @@ from vllm_pkg.engine.options import load_options
 from vllm_pkg.engine.reserved import (
     RESERVED_ENVIRONMENT,
     RESERVED_OPTIONS,
-    is_kept_from_engine,
     json_pairs,
     reserved_environment_problem,
 )
@@ -29,6 +28,7 @@ from vllm_pkg.engine.reserved import (
         *("VLLM_PKG_ENGINE", "VLLM_PKG_MAIN", "PATH", "PYTHONWARNINGS", "LD_AUDIT"),
         *("LD_LIBRARY_PATH", "CUSTOM_FASTAPI_X", "SAGEMAKER_X", "HOME", "SPT_NOENV"),
         *("VLLM_KEEP_ALIVE_ON_ENGINE_DEATH", "VLLM_NCCL_SO_PATH", "CC"),
+        *("CUSTOM_SCRIPT_FILENAME", "CUSTOM_PRE_PROCESS", "CUSTOM_POST_PROCESS"),
     ],
 )
 def test_reserved_variables_are_refused_by_name(name):
@@ -57,17 +57,6 @@ def test_improper_variable_names_are_refused(name):
     assert reserved_environment_problem(name) == (
         "expected letters, digits and _, not beginning with a digit"
     )
-
-
-def test_inherited_variables_that_would_defeat_the_guard_are_not_handed_on():
-    """A host's environment cannot open what a stored one cannot."""
-    assert is_kept_from_engine("VLLM_SERVER_DEV_MODE")
-    assert is_kept_from_engine("VLLM_API_KEY")
-    assert is_kept_from_engine("SAGEMAKER_MODEL_PATH")
-    assert not is_kept_from_engine("PATH")
-    assert not is_kept_from_engine("HF_ENDPOINT")
-    assert not is_kept_from_engine("VLLM_PKG_MAIN")
-    assert not is_kept_from_engine("VLLM_LOGGING_LEVEL")
 
 
 def test_reserved_options_go_by_their_first_names():
