@@ -42,6 +42,21 @@ def load_key(settings: Settings) -> str | None:
     return None if document is None else _key_of(document, settings)
 
 
+def observe_key(settings: Settings) -> str | None:
+    """
+    Read the API key, and leave a damaged file where it is.
+
+    Returns:
+        The key, or None when there is no credentials.json, or none in it.
+    Raises:
+        StateCorrupt: the file is damaged.
+        StateUnreadable: the file cannot be read.
+    """
+    document = documents.observe_object(settings.credentials_file)
+    key = None if document is None else document.get(API_KEY)
+    return key if isinstance(key, str) and is_usable_key(key) else None
+
+
 def ensure_key(settings: Settings) -> str:
     """
     Return the API key, making one when there is none.

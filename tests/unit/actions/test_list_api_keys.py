@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from support.guarded import Guarded, bearer
 from support.settings_factory import make_settings
+from support.waiting import wait_until
 from vllm_pkg.actions import registry
 from vllm_pkg.actions.protocol import ActionContext
 from vllm_pkg.engine.guard.key_list import list_keys
@@ -63,6 +65,72 @@ def test_named_keys_are_listed_with_their_use(context):
         "Requests": "1",
         "Last used": "2026-01-02 03:04 UTC",
     }
+
+
+@pytest.fixture(name="guarded")
+def guarded_fixture(context):
+    """A guard over the files of that service."""
+    key = credentials.ensure_key(context.settings)
+    environ = {
+        "VLLM_PKG_MAIN": str(context.settings.main),
+        "VLLM_PKG_PUBLIC": str(context.settings.public),
+        "VLLM_PKG_GUARD_KEY": key,
+    }
+    return Guarded(context.settings.main.parent, environ)
+
+
+def requests_of(context):
+    """Return the count of each listed key, by its name."""
+    listed = list_keys(context.settings, THEN)
+    return {key.name: key.requests for key in listed}
+
+
+def test_a_new_primary_key_begins_at_nothing(context, guarded):
+    """After a rotation the old key's requests are not those of the new one."""
+    old = credentials.ensure_key(context.settings)
+    guarded.start().ask("GET", "/v1/models", bearer(old))
+    guarded.call({"type": "lifespan"})
+    assert requests_of(context) == {"primary": 1}
+    keys.rotate_key(context.settings, 0, THEN)
+    (primary,) = list_keys(context.settings, THEN)
+    assert (primary.requests, primary.last_used) == (0, None)
+
+
+def test_a_key_that_is_kept_at_a_rotation_keeps_its_count(context, guarded):
+    """Its requests before and after the rotation are listed as one number."""
+    old = credentials.ensure_key(context.settings)
+    guarded.start().ask("GET", "/v1/models", bearer(old))
+    new = keys.rotate_key(context.settings, 1, keys.now_utc()).key
+    wait_until(
+        lambda: guarded.ask("GET", "/v1/models", bearer(new)) == 200, 5, "the new key"
+    )
+    assert guarded.ask("GET", "/v1/models", bearer(old)) == 200
+    guarded.call({"type": "lifespan"})
+    assert requests_of(context) == {"primary": 1, "previous": 2}
+
+
+def test_counts_of_older_versions_are_the_primary_keys(context, guarded):
+    """They stand under one id for all, before and after the next start."""
+    folder = context.settings.key_usage_dir
+    counter = UsageCounter(folder, replace(own_identity(), started_ticks=1))
+    counter.count("primary", THEN.timestamp())
+    counter.snapshot()()
+    assert requests_of(context) == {"primary": 1}
+    guarded.start()
+    assert requests_of(context) == {"primary": 1}
+    keys.rotate_key(context.settings, 0, THEN)
+    assert requests_of(context) == {"primary": 0}
+
+
+@pytest.mark.parametrize("content", ["{", "{}", None])
+def test_keys_are_listed_without_a_usable_primary_key(context, content):
+    """A damaged file of the key stays where it is, and the list comes all the same."""
+    file = context.settings.credentials_file
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    assert requests_of(context) == {"primary": 0}
+    assert file.exists() == (content is not None)
 
 
 def test_keys_that_have_ended_say_so(context):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from vllm_pkg.engine.guard.key_ring import PRIMARY_ID
+from vllm_pkg.engine.guard.key_ring import PRIMARY_ID, primary_id
 from vllm_pkg.engine.guard.usage import Usage, read_usage
-from vllm_pkg.state.secrets import Role, load_secrets
+from vllm_pkg.errors import StateError
+from vllm_pkg.state import credentials
+from vllm_pkg.state.secrets import Role, hash_key, load_secrets
 
 if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
@@ -65,18 +67,37 @@ def list_keys(settings: Settings, now: datetime) -> tuple[ListedKey, ...]:
         StateError: secrets.json is damaged, or cannot be read.
     """
     usage = read_usage(settings.key_usage_dir)
-    entries = (None, *load_secrets(settings).keys)
-    return tuple(_listed(entry, usage, now) for entry in entries)
+    primary = _listed(None, _primary_ids(settings), usage, now)
+    named = (
+        # One that was the primary key brings its count along.
+        _listed(entry, (entry.id, primary_id(entry.hash)), usage, now)
+        for entry in load_secrets(settings).keys
+    )
+    return (primary, *named)
+
+
+def _primary_ids(settings: Settings) -> tuple[str, ...]:
+    """Return the ids that the primary key is counted under, the older one included."""
+    try:
+        key = credentials.observe_key(settings)
+    except StateError:
+        # A list changes nothing, and other commands say what is wrong.
+        key = None
+    return (PRIMARY_ID,) if key is None else (PRIMARY_ID, primary_id(hash_key(key)))
 
 
 def _listed(
-    entry: NamedKey | None, usage: dict[str, Usage], now: datetime
+    entry: NamedKey | None,
+    counted_as: tuple[str, ...],
+    usage: dict[str, Usage],
+    now: datetime,
 ) -> ListedKey:
-    key_id = PRIMARY_ID if entry is None else entry.id
-    used = usage.get(key_id, Usage(0, 0.0))
+    used = Usage(0, 0.0)
+    for key_id in counted_as:
+        used = used.plus(usage.get(key_id, Usage(0, 0.0)))
     last_used = datetime.fromtimestamp(int(used.last_used_s), UTC)
     return ListedKey(
-        id=key_id,
+        id=PRIMARY_ID if entry is None else entry.id,
         name=PRIMARY_ID if entry is None else entry.name,
         role=Role.USER if entry is None else entry.role,
         state="active" if entry is None else _state(entry, now),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vllm_pkg.state.secrets import NamedKey
 
 PRIMARY_ID: Final = "primary"
+_ID_DIGITS: Final = 8
 CHECK_INTERVAL_S: Final = 0.1
 _log = logging.getLogger("vllm_pkg.guard")
 _Signature = tuple[int, ...] | None
@@ -83,6 +84,11 @@ class KeyRing:
         self._primary = self._first_primary()
         self._read_secrets()
         self._keys: tuple[AcceptedKey, ...] = (*self._named, self._primary)
+
+    @property
+    def primary_id(self) -> str:
+        """The id of the primary key that is in force."""
+        return self._primary.id
 
     @property
     def _files(self) -> tuple[Path, Path]:
@@ -158,6 +164,18 @@ class KeyRing:
             self._named = tuple(_accepted(k) for k in keys if k.revoked is None)
 
 
+def primary_id(key_hash: str) -> str:
+    """
+    Return under which id the requests of a primary key are counted.
+
+    Each has its own, so that a new key does not inherit what an old one did.
+
+    Args:
+        key_hash: Its SHA-256, in hexadecimal figures.
+    """
+    return f"{PRIMARY_ID}-{key_hash[:_ID_DIGITS]}"
+
+
 def _signature(path: Path) -> _Signature:
     try:
         status = os.stat(path)  # noqa: PTH116  # the cheapest form: it runs often
@@ -180,7 +198,8 @@ def _primary_key(document: dict[str, Any]) -> AcceptedKey:
     if not isinstance(key, str) or not is_usable_key(key):
         raise documents.Malformed(f"it has no usable {API_KEY}")
     digest = sha256(key.encode()).digest()
-    return AcceptedKey(PRIMARY_ID, digest, is_admin=False, expires_s=inf)
+    key_id = primary_id(digest.hex())
+    return AcceptedKey(key_id, digest, is_admin=False, expires_s=inf)
 
 
 def _accepted(key: NamedKey) -> AcceptedKey:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.guard import CORS_ENV, ENGINE_KEY_ENV, refusals, usage
-from vllm_pkg.engine.guard.key_ring import KeyRing
+from vllm_pkg.engine.guard.key_ring import PRIMARY_ID, KeyRing
 from vllm_pkg.engine.guard.routes import WEBSOCKET, Access, find_ruling
 from vllm_pkg.engine.guard.tokens import bearer_header, read_token, with_engine_key
 from vllm_pkg.engine.guard.waiting import CORE_PATHS, WaitingRequests
@@ -85,7 +85,7 @@ class Guard:
         self._waiting = WaitingRequests()
         self._is_flush_due = False
         self._flushing: asyncio.Future[None] | None = None
-        _fold_ended(settings)
+        _fold_ended(settings, self._ring.primary_id)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one connection, or let the application inside do it."""
@@ -185,12 +185,15 @@ def _judge(key: AcceptedKey, ruling: Ruling | None, method: str) -> Refusal | No
     return refusals.wrong_method(ruling.methods)
 
 
-def _fold_ended(settings: Settings) -> None:
-    if not settings.key_usage_dir.is_dir():
+def _fold_ended(settings: Settings, primary_id: str) -> None:
+    folder = settings.key_usage_dir
+    if not folder.is_dir():
         return
+    # Older versions counted every primary key under one id.
+    renamed = {PRIMARY_ID: primary_id}
     try:
         boot_id = BootClock().boot_id()
-        usage.fold_ended(settings.key_usage_dir, settings.lock_file, boot_id)
+        usage.fold_ended(folder, settings.lock_file, boot_id, renamed)
     except StateError as error:
         _log.warning("counts of requests were not added up: %s", error.message)
 

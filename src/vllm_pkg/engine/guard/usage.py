@@ -17,7 +17,7 @@ from vllm_pkg.state import atomic, documents, locks
 from vllm_pkg.state.identity import ProcessIdentity, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 TOTAL_FILE: Final = "total.json"
@@ -101,7 +101,9 @@ def read_usage(folder: Path) -> dict[str, Usage]:
     return counts
 
 
-def fold_ended(folder: Path, lock_file: Path, boot_id: str) -> None:
+def fold_ended(
+    folder: Path, lock_file: Path, boot_id: str, renamed: Mapping[str, str]
+) -> None:
     """
     Add the files of processes that have ended to the total, and remove them.
 
@@ -112,17 +114,20 @@ def fold_ended(folder: Path, lock_file: Path, boot_id: str) -> None:
         folder: Of the files.
         lock_file: The one lock under which state is changed.
         boot_id: Of this boot.
+        renamed: Ids that older versions wrote, with what they are called now.
     Raises:
         StateError: the total cannot be written, or the lock cannot be had.
     """
     with locks.locked(lock_file):
         counts, folded = _read_total(folder)
         ended = [p for p in _process_files(folder) if not _is_alive(p, boot_id)]
-        if not ended:
+        if not ended and counts.keys().isdisjoint(renamed):
             return
         for path in ended:
             if path.name not in folded:
                 _add(counts, _parse(_read(path)))
+        for old in renamed.keys() & counts.keys():
+            _add(counts, {renamed[old]: counts.pop(old)})
         document = _as_json(counts) | {_FOLDED: [path.name for path in ended]}
         atomic.write_file(folder / TOTAL_FILE, documents.format_object(document))
         for path in ended:

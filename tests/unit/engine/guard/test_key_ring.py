@@ -11,10 +11,10 @@ import pytest
 
 from support.settings_factory import make_settings
 from vllm_pkg.engine.guard import key_ring
-from vllm_pkg.engine.guard.key_ring import KeyRing
+from vllm_pkg.engine.guard.key_ring import KeyRing, primary_id
 from vllm_pkg.errors import EngineStartFailed
 from vllm_pkg.state import keys
-from vllm_pkg.state.secrets import Role
+from vllm_pkg.state.secrets import Role, hash_key
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -48,7 +48,14 @@ class Ring:
         assert self.ring is not None
         self.seconds += 0.2
         found = self.ring.find(key.encode(), now_s)
-        return None if found is None else found.id
+        # Of the primary key without what tells it from the one before.
+        return None if found is None else found.id.partition("-")[0]
+
+    def primary_id(self):
+        """Return the whole id of the primary key, after the files were looked at."""
+        assert self.ring is not None
+        self.find("x")
+        return self.ring.primary_id
 
     def add(self, name, **options):
         """Add a named key and return it."""
@@ -231,3 +238,14 @@ def test_every_key_is_compared(ring, monkeypatch):
         assert len(compared) == 3
         assert all(isinstance(side, bytes) for pair in compared for side in pair)
         assert all(len(side) == 32 for pair in compared for side in pair)
+
+
+def test_each_primary_key_has_an_id_of_its_own(ring):
+    """A rotation begins a new count, and the same key goes on with its own."""
+    first = ring.open().primary_id()
+    second_key = keys.rotate_key(ring.settings, 0, NOW).key
+    second = ring.primary_id()
+    ring.write(PRIMARY)
+    assert first != second
+    assert ring.primary_id() == first
+    assert second == primary_id(hash_key(second_key))

@@ -32,7 +32,7 @@ def write(folder, process, *counts):
 
 def fold(folder):
     """Fold what has ended."""
-    fold_ended(folder, folder.parent / ".lock", OWN.boot_id)
+    fold_ended(folder, folder.parent / ".lock", OWN.boot_id, {"old": "new"})
 
 
 def test_requests_are_counted_per_key(folder):
@@ -104,3 +104,16 @@ def test_a_total_with_strange_names_is_read(folder):
     keys = {"a": {"requests": 2, "last_used_s": 1.0}}
     (folder / "total.json").write_text(json.dumps({"keys": keys, "folded": 7}))
     assert read_usage(folder) == {"a": Usage(2, 1.0)}
+
+
+def test_counts_of_an_id_of_older_versions_go_to_the_present_one(folder):
+    """They are added to it once, whether a process has ended meanwhile or not."""
+    folder.mkdir()
+    keys = {"old": {"requests": 2, "last_used_s": 1.0}}
+    (folder / "total.json").write_text(json.dumps({"keys": keys}))
+    fold(folder)
+    assert read_usage(folder) == {"new": Usage(2, 1.0)}
+    write(folder, ENDED, ("old", 3.0), ("new", 2.0))
+    fold(folder)
+    fold(folder)
+    assert read_usage(folder) == {"new": Usage(4, 3.0)}
