@@ -6,22 +6,37 @@ import json
 import os
 import random
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from support.damaged_keys import (
+    ACTIVE,
+    NOW,
+    SECRETS,
+    find_extra_keys,
+    wrong_entries,
+)
 from support.fake_vllm import make_fake_vllm
 from support.guarantees.plugin import is_long
 from support.settings_factory import make_settings
 from support.waiting import wait_until
 from vllm_pkg.engine import daemon
+from vllm_pkg.engine.guard.key_ring import KeyRing
 from vllm_pkg.errors import EngineStartFailed, ServiceError, StateError
-from vllm_pkg.state import credentials, documents
+from vllm_pkg.state import credentials, documents, keys, secrets
+from vllm_pkg.state.secrets import Role
 
 HARDWARE = Path(__file__).parents[1] / "data" / "hardware" / "rtx-3090.json"
 STORE = b'{"serveArgs": ["org/model", "--max-model-len", "1024"], "x": {"y": [1]}}\n'
 KEY = b'{\n  "apiKey": "abcdefghijABCDEFGHIJ01"\n}\n'
-FILES = {"store": STORE, "credentials": KEY}
+FILES = {"store": STORE, "credentials": KEY, "secrets": SECRETS}
+FIELDS = {
+    "store": ("serveArgs", b'["a/b"]'),
+    "credentials": ("apiKey", b'"abcdef"'),
+    "secrets": ("keys", b"[]"),
+}
 DEEP = 10_000
 BIG_BYTES = 10 * 1024 * 1024
 TIMEOUT_S = 30.0
@@ -30,9 +45,7 @@ TIMEOUT_S = 30.0
 def written_cases(name):
     """Return damage that people, editors and programs do, for one of the files."""
     good = FILES[name]
-    field, value = (
-        ("serveArgs", b'["a/b"]') if name == "store" else ("apiKey", b'"abcdef"')
-    )
+    field, value = FIELDS[name]
     once = b'"%s": %s' % (field.encode(), value)
     wrong = [b"null", b"5", b"true", b"{}", b'{"0": "a"}', b"[5]", b"[null]", b'""']
     wrong += [b'"a b"', b'"a\\u0000b"', b'"schl\xc3\xbcssel"', b'"%s"' % (b"k" * 300)]
@@ -56,6 +69,7 @@ def written_cases(name):
         good * 2,
         b'{"serveArgs": ["a\\u0000b"], "apiKey": ["\\ud800"]}',
         *(b'{"%s": %s}' % (field.encode(), item) for item in wrong),
+        *(wrong_entries() if name == "secrets" else ()),
     ]
 
 
@@ -92,8 +106,12 @@ def prepare(folder, name, data, **variables):
 
 
 def paths(settings):
-    """Return the two state files by name."""
-    return {"store": settings.store_file, "credentials": settings.credentials_file}
+    """Return the state files by name."""
+    return {
+        "store": settings.store_file,
+        "credentials": settings.credentials_file,
+        "secrets": settings.secrets_file,
+    }
 
 
 def key_of(plan):
@@ -121,6 +139,8 @@ def judge(settings, name, data):
         key = key_of(plan)
         if not credentials.is_usable_key(key):
             wrong.append(f"{start} start: an engine with the key {key!r}")
+    if name == "secrets":
+        wrong += find_extra_keys(settings, data)
     path = paths(settings)[name]
     kept = [path, *path.parent.glob(f"{path.name}.corrupt-*")]
     if not any(item.exists() and item.read_bytes() == data for item in kept):
@@ -138,7 +158,10 @@ def judge_all(folder, cases, **variables):
     return found
 
 
-PROMISE = "No engine without a key, only errors of the state, and the file is kept: "
+PROMISE = (
+    "No engine without a key, no key that the file did not let in, only errors of the"
+    " state, and the file is kept: "
+)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -191,7 +214,7 @@ def test_written_damage(tmp_path, guarantee, name, profile):
     assert found == []
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["store", "credentials"])
 @pytest.mark.parametrize("kind", ["folder", "loop", "dangling"])
 def test_files_that_cannot_be_read(tmp_path, name, kind):
     """T07: a file that cannot be read is an error or absent, never replaced."""
@@ -210,6 +233,34 @@ def test_files_that_cannot_be_read(tmp_path, name, kind):
         daemon.plan_start(settings)
     assert os.path.lexists(path)
     assert path.is_dir() or path.is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop"])
+def test_secrets_that_cannot_be_read(tmp_path, kind):
+    """T07: then there are no named keys, and none can be added over what is there."""
+    settings = prepare(tmp_path, "secrets", b"")
+    path = settings.secrets_file
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path.name)
+    ring = KeyRing(settings.credentials_file, path)
+    assert ring.find(ACTIVE.encode(), NOW.timestamp()) is None
+    with pytest.raises(StateError):
+        keys.add_key(settings, "new", Role.USER, None, NOW)
+    assert path.is_dir() or path.is_symlink()
+
+
+def test_the_judge_finds_a_key_that_comes_to_life(tmp_path, monkeypatch):
+    """T07: a reader that overlooks a revocation is found."""
+    assert judge_all(tmp_path / "good", [("secrets", SECRETS)]) == []
+    read = secrets._checked_key
+    monkeypatch.setattr(
+        secrets, "_checked_key", lambda item: replace(read(item), revoked=None)
+    )
+    (wrong, *_) = judge_all(tmp_path / "bad", [("secrets", SECRETS)])
+    assert "accepts Revoked" in wrong
 
 
 def test_the_judge_finds_a_lenient_reader(tmp_path, monkeypatch):
