@@ -5,9 +5,9 @@ How fast the recorder passes the engine's output on, beside `cat` in its place.
     PYTHONPATH=bench .venv/bin/python bench/recorder_rate.py [--mib 1024] [--rounds 9]
 
 Both get the same bytes through the same kind of pipe and write into a pipe that is read
-as fast as it goes; the recorder keeps its log and looks for phases meanwhile. The two
-take turns, so that both see the same machine. Writes bench/results/recorder_rate.json
-and recorder_rate.md.
+as fast as it goes; the recorder keeps its log, looks for phases and takes the key out
+meanwhile. The two take turns, so that both see the same machine. Writes
+bench/results/recorder_rate.json and recorder_rate.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ MEBIBYTE = 1024 * 1024
 MEGABYTE = 1e6
 LINE = b"(EngineCore pid=7) INFO 11-21 10:00:00 [core.py:1] a line as vLLM writes it\n"
 RESULTS = Path(__file__).parent / "results"
-RECORDER = [sys.executable, "-m", "vllm_pkg.engine.recorder"]
+KEY = b"Key0123456789ABCDEFGHI"
+# Its argument is the descriptor from which it reads the key.
+RECORDER = [sys.executable, "-m", "vllm_pkg.engine.recorder", "{key}"]
 
 
 def rate(argv: list[str], folder: Path, size_mib: int) -> float:
@@ -52,14 +54,19 @@ def rate(argv: list[str], folder: Path, size_mib: int) -> float:
     )
     records.write_record(settings.start_file, start)
     block = LINE * (MEBIBYTE // len(LINE))
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"VLLM_PKG_MAIN": str(folder)},
-        pipesize=PIPE_BYTES,
-        bufsize=0,
-    ) as program:
+    (folder / "key").write_bytes(KEY)
+    with (
+        (folder / "key").open("rb") as key,
+        subprocess.Popen(
+            [item.format(key=key.fileno()) for item in argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(key.fileno(),),
+            env=os.environ | {"VLLM_PKG_MAIN": str(folder)},
+            pipesize=PIPE_BYTES,
+            bufsize=0,
+        ) as program,
+    ):
         assert program.stdin is not None
         with subprocess.Popen(
             ["cat"], stdin=program.stdout, stdout=subprocess.DEVNULL

@@ -12,7 +12,7 @@ import os, sys
 from vllm_pkg.engine.processes import recorded_output
 reader = [{reader!r}, "-c", READER] if (READER := {text!r}) else ["/none/reader"]
 try:
-    with recorded_output(reader, os.environ) as identity:
+    with recorded_output(reader, os.environ, b"sesame") as identity:
         os.write(1, b"one ")
         os.write(2, b"two ")
         inside = [os.get_inheritable(number) for number in (1, 2)]
@@ -31,8 +31,11 @@ deaf = all(
     signal.getsignal(number) == signal.SIG_IGN
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
-print(text, deaf, os.getsid(0) == os.getpid(), flush=True)
+secret = open(int(sys.argv[1]), "rb").read()
+own = secret not in open("/proc/self/cmdline", "rb").read()
+print(text, deaf, os.getsid(0) == os.getpid(), secret, own, flush=True)
 """
+HEARD = "ONE TWO  True True b'sesame' True"
 
 
 def run(*, reader=READER, fails=False):
@@ -52,15 +55,15 @@ def run(*, reader=READER, fails=False):
 
 
 def test_a_reader_gets_both_outputs():
-    """Stdout and stderr go to it, in a session of its own and deaf to what ends us."""
-    assert run() == ("ONE TWO  True True\nafter ", "error")
+    """Both outputs and a secret do, in its own session and deaf to what ends us."""
+    assert run() == (f"{HEARD}\nafter ", "error")
 
 
 def test_our_output_comes_back_after_an_error():
     """Where no exec follows, who started us hears us again."""
     out, err = run(fails=True)
 
-    assert sorted(out.splitlines()) == ["ONE TWO  True True", "ValueError", "after "]
+    assert sorted(out.splitlines()) == [HEARD, "ValueError", "after "]
     assert err == "error"
 
 

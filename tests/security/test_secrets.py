@@ -10,7 +10,11 @@ import sys
 import psutil
 import pytest
 
+from support.canary import with_key
+from support.daemons import Daemon
 from support.fake_host import make_fake_host
+from support.fake_vllm import make_fake_vllm
+from support.waiting import wait_until
 from vllm_pkg.engine.processes import instance_id
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
@@ -122,6 +126,79 @@ def test_t28_only_the_engine_gets_the_key(host, guarantee):
     assert start["env"]["VLLM_PKG_ENGINE"] == instance_id(host.main)
     assert len(others) >= 3
     assert hits == []
+
+
+@pytest.fixture(name="daemon")
+def daemon_fixture(tmp_path):
+    """A daemon under StartOS whose engine tells its command line, as vLLM may."""
+    daemon = Daemon(tmp_path, make_fake_vllm(tmp_path / "fake"))
+    daemon.settings.credentials_file.write_text(json.dumps({"apiKey": KEY}))
+    daemon.under_startos()
+    daemon.variables["FAKE_MODE"] = "tell"
+    daemon.select("org/name")
+    yield daemon
+    daemon.close()
+
+
+def test_t28_under_startos_the_log_does_not_show_the_key(daemon, guarantee):
+    """T28: the command line has it there, and what an engine tells of it has not."""
+    daemon.start()
+    argv = daemon.wait_engine()["argv"]
+    log = wait_until(
+        lambda: next(iter(daemon.settings.logs_dir.glob("engine-*.log")), None),
+        20,
+        "the log",
+    )
+    wait_until(lambda: _is_told(log.read_bytes()), 20, "the log's end")
+    wait_until(lambda: _is_told(daemon.output.read_bytes()), 20, "the output's end")
+    texts = {
+        str(path): path.read_bytes()
+        for path in (*daemon.settings.main.rglob("*"), daemon.output, daemon.errors)
+        if path.is_file()
+    }
+    hits = with_key(texts)
+    guarantee(
+        "T28",
+        "Under StartOS the key is in no log and no record, whatever the engine writes",
+        tried=len(texts),
+        violations=len(hits),
+        unit="files and outputs",
+        control="the engine wrote its command line, and the key was in it",
+    )
+
+    assert KEY in argv
+    assert hits == []
+    for path in (log, daemon.output):
+        assert path.read_bytes().endswith(b"--api-key ***\n")
+
+
+def test_t28_the_engine_gets_no_secret_of_another_program(daemon, guarantee):
+    """T28: what the host exports for others stays out; what is meant for it comes."""
+    strange = ("AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "GITHUB_TOKEN", "DB_PASSWORD")
+    store = json.loads(daemon.settings.store_file.read_text())
+    meant = {"name": "S3_SECRET_ACCESS_KEY", "value": "meant"}
+    daemon.settings.store_file.write_text(json.dumps(store | {"serveEnv": [meant]}))
+    daemon.variables |= dict.fromkeys((*strange, "S3_SECRET_ACCESS_KEY"), "strange")
+    daemon.variables["HTTPS_PROXY"] = "http://proxy"
+    daemon.start()
+    env = daemon.wait_engine()["env"]
+    hits = [name for name, value in env.items() if value == "strange"]
+    guarantee(
+        "T28",
+        "No secret that the host exports for another program reaches the engine",
+        tried=len(strange),
+        violations=len(hits),
+        unit="variables",
+        control="one that is set for the model, and the host's proxy, do",
+    )
+
+    assert hits == []
+    assert env["S3_SECRET_ACCESS_KEY"] == meant["value"]
+    assert env["HTTPS_PROXY"] == "http://proxy"
+
+
+def _is_told(text):
+    return b"launched with command:" in text and text.endswith(b"\n")
 
 
 def test_t28_loose_modes_are_repaired_before_the_engine_starts(host, guarantee):

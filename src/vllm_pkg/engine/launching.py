@@ -92,7 +92,7 @@ def become_engine(
     argv = [sys.executable, *_RECORDER]
     with contextlib.ExitStack() as stack:
         try:
-            output = processes.recorded_output(argv, variables)
+            output = processes.recorded_output(argv, variables, command.key.encode())
             recorder = stack.enter_context(output)
         except OSError as error:
             raise EngineError(

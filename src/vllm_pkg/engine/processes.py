@@ -153,7 +153,7 @@ def end_supervisor(supervisor: subprocess.Popen[bytes], timeout_s: float) -> Non
 
 @contextlib.contextmanager
 def recorded_output(
-    argv: Sequence[str], env: Mapping[str, str]
+    argv: Sequence[str], env: Mapping[str, str], secret: bytes
 ) -> Iterator[ProcessIdentity]:
     """
     Start a program that reads what we write from now on, on stdout and on stderr.
@@ -164,6 +164,8 @@ def recorded_output(
     Args:
         argv: Program and arguments; it writes to our stdout and stderr.
         env: Its whole environment.
+        secret: What it must not repeat. It reads it from the descriptor whose number is
+            added to its arguments: others can read arguments and environments.
     Raises:
         OSError: the program cannot be started.
     """
@@ -172,13 +174,15 @@ def recorded_output(
     try:
         with contextlib.suppress(OSError):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        reader = subprocess.Popen(
-            list(argv),
-            stdin=reading,
-            env=dict(env),
-            start_new_session=True,
-            preexec_fn=_be_deaf,  # noqa: PLW1509  # no threads here
-        )
+        with _readable(secret) as handed:
+            reader = subprocess.Popen(
+                [*argv, str(handed)],
+                stdin=reading,
+                env=dict(env),
+                pass_fds=(handed,),
+                start_new_session=True,
+                preexec_fn=_be_deaf,  # noqa: PLW1509  # no threads here
+            )
         os.close(reading)
         os.dup2(writing, 1)
         os.dup2(writing, 2)
@@ -190,6 +194,18 @@ def recorded_output(
             os.dup2(copy, number)
             os.close(copy)
         os.close(writing)
+
+
+@contextlib.contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """Give a descriptor from which a short text can be read."""
+    reading, writing = os.pipe()
+    os.write(writing, data)
+    os.close(writing)
+    try:
+        yield reading
+    finally:
+        os.close(reading)
 
 
 def replace_process(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.recorder.copying import copy_output
+from vllm_pkg.engine.recorder.hiding import Hider
 from vllm_pkg.engine.recorder.log_file import StartLog
 from vllm_pkg.engine.recorder.output import Output
 from vllm_pkg.engine.recorder.watcher import StartWatcher
@@ -34,9 +35,18 @@ def main() -> None:
     log = StartLog(log_file)
     watcher = _watcher(settings, start, clock)
     output = Output(sys.stdout.fileno())
-    copy_output(sys.stdin.fileno(), output, log, watcher, clock)
+    hider = Hider(_handed_over(sys.argv[1:]))
+    copy_output(sys.stdin.fileno(), output, log, watcher, clock, hider=hider)
     output.close()
     log.close()
+
+
+def _handed_over(arguments: list[str]) -> bytes:
+    """Return what must not be repeated, from the descriptor that an argument names."""
+    if not arguments:
+        return b""
+    with open(int(arguments[0]), "rb") as stream:  # noqa: PTH123  # a descriptor
+        return stream.read()
 
 
 def _watcher(

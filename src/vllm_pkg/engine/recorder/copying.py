@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from vllm_pkg.clock import Clock
+    from vllm_pkg.engine.recorder.hiding import Hider
     from vllm_pkg.engine.recorder.log_file import StartLog
     from vllm_pkg.engine.recorder.output import Output
 
@@ -36,16 +37,19 @@ def copy_output(
     log: StartLog,
     watcher: Watcher | None,
     clock: Clock,
+    *,
+    hider: Hider,
 ) -> None:
     """
     Copy until all who could write have ended.
 
     Args:
         source: The reading end of the engine's pipe.
-        output: Where it goes, unchanged.
+        output: Where it goes, unchanged but for the key.
         log: Where it is kept.
         watcher: Who makes something of it; None: nobody does.
         clock: Boot time.
+        hider: Who takes the engine's key out of it.
     """
     poll = select.poll()
     poll.register(source, select.POLLIN)
@@ -54,12 +58,14 @@ def copy_output(
         if not poll.poll(None if wait_s is None else wait_s * 1000):
             watcher = _guarded(watcher, None)
             continue
-        chunk = os.read(source, CHUNK_BYTES)
-        if not chunk:
+        read = os.read(source, CHUNK_BYTES)
+        chunk = hider.hide(read) if read else hider.end()
+        if chunk:
+            output.write(chunk)
+            log.write(chunk, clock.now_s())
+            watcher = _guarded(watcher, chunk)
+        if not read:
             return
-        output.write(chunk)
-        log.write(chunk, clock.now_s())
-        watcher = _guarded(watcher, chunk)
 
 
 def _guarded(watcher: Watcher | None, chunk: bytes | None) -> Watcher | None:

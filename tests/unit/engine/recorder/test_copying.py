@@ -8,6 +8,7 @@ import pytest
 
 from support.fake_clock import FakeClock
 from vllm_pkg.engine.recorder.copying import copy_output
+from vllm_pkg.engine.recorder.hiding import Hider
 from vllm_pkg.engine.recorder.log_file import StartLog
 from vllm_pkg.engine.recorder.output import Output
 
@@ -52,7 +53,7 @@ def test_output_and_log_get_all_whatever_the_watcher_does(tmp_path, fails_at):
     if fails_at == b"first":
         os.close(writing)
 
-    copy_output(reading, Output(target), log, watcher, FakeClock())
+    copy_output(reading, Output(target), log, watcher, FakeClock(), hider=Hider(b""))
     os.close(reading)
     os.close(target)
     log.close()
@@ -77,8 +78,35 @@ def test_without_a_watcher_it_copies(tmp_path):
     os.close(writing)
     target = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
 
-    copy_output(reading, Output(target), StartLog(None), None, FakeClock())
+    log = StartLog(None)
+    copy_output(reading, Output(target), log, None, FakeClock(), hider=Hider(b""))
     os.close(reading)
     os.close(target)
 
     assert (tmp_path / "out").read_bytes() == b"all"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b"key=Key0123456789 end", b"key=*** end"),
+        # Nothing more comes, so it was not the secret.
+        (b"all but Key01234567", b"all but Key01234567"),
+    ],
+)
+def test_the_secret_is_in_neither_output_nor_log(tmp_path, said, kept):
+    """Also what it was held back for at the end comes out."""
+    reading, writing = os.pipe()
+    os.write(writing, said)
+    os.close(writing)
+    target = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    log = StartLog(tmp_path / "log")
+
+    hider = Hider(b"Key0123456789")
+    copy_output(reading, Output(target), log, None, FakeClock(), hider=hider)
+    os.close(reading)
+    os.close(target)
+    log.close()
+
+    assert (tmp_path / "out").read_bytes() == kept
+    assert (tmp_path / "log").read_bytes() == kept
