@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.engine import guard
+from vllm_pkg.engine.guard.cors import find_policy
 from vllm_pkg.engine.inherited import is_kept_from_engine
 from vllm_pkg.engine.processes import MARKER, instance_id
 from vllm_pkg.engine.start_levers import start_variables
@@ -54,7 +55,6 @@ _CACHE_FOLDERS: Final = {
     "MIOPEN_CUSTOM_CACHE_DIR": "miopen",
     "NUMBA_CACHE_DIR": "numba",
 }
-_ALLOWED_ORIGINS: Final = "--allowed-origins"
 # vLLM's hosting library executes the file of that name in that folder: none can be.
 _HOSTED_CODE: Final = {
     "SAGEMAKER_MODEL_PATH": "/dev/null/none",
@@ -229,27 +229,16 @@ def _version_cache(settings: Settings, engine_version: str) -> Path:
 
 
 def _guard_environment(settings: Settings, store: Store, key: str) -> dict[str, str]:
+    policy = find_policy(store.serve_args)
     return {
         # What it presents to vLLM after it has accepted a client's own key.
         guard.ENGINE_KEY_ENV: key,
-        guard.CORS_ENV: "1" if _has_allowed_origins(store.serve_args) else "",
+        guard.CORS_ENV: policy.as_text() if policy else "",
         # Pinned: it must read the key files of this instance and no others.
         environment_name("profile"): str(settings.profile),
         environment_name("main"): str(settings.main),
         environment_name("public"): str(settings.public),
     }
-
-
-def _has_allowed_origins(serve_args: tuple[str, ...]) -> bool:
-    has_origins = False
-    for position, argument in enumerate(serve_args):
-        name, _, value = argument.partition("=")
-        if name.replace("_", "-") == _ALLOWED_ORIGINS:
-            if name == argument:
-                value = next(iter(serve_args[position + 1 : position + 2]), "")
-            # vLLM takes the last; its default is the empty list.
-            has_origins = value.replace(" ", "") not in {"", "[]"}
-    return has_origins
 
 
 def _is_secret_name(name: str) -> bool:

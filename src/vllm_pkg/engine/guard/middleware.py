@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.guard import CORS_ENV, ENGINE_KEY_ENV, refusals, usage
+from vllm_pkg.engine.guard.cors import read_policy
 from vllm_pkg.engine.guard.key_ring import PRIMARY_ID, KeyRing
 from vllm_pkg.engine.guard.routes import WEBSOCKET, Access, find_ruling
 from vllm_pkg.engine.guard.tokens import bearer_header, read_token, with_engine_key
@@ -79,7 +80,7 @@ class Guard:
                 hint="start the engine through vllm-pkg",
             )
         self._presented = bearer_header(key)
-        self._has_cors = environ.get(CORS_ENV) == "1"
+        self._cors = read_policy(environ.get(CORS_ENV, ""))
         self._ring = KeyRing(settings.credentials_file, settings.secrets_file)
         self._usage = usage.UsageCounter(settings.key_usage_dir, own_identity())
         self._waiting = WaitingRequests()
@@ -109,7 +110,7 @@ class Guard:
             return ruling.access is Access.OPEN
         # vLLM's CORS middleware answers a preflight; it never reaches a route.
         return (
-            self._has_cors
+            self._cors is not None
             and method == "OPTIONS"
             and ruling.access is not Access.ADMIN
             and {name for name, _ in scope["headers"]} >= _PREFLIGHT
@@ -126,14 +127,14 @@ class Guard:
         headers = scope["headers"]
         token = read_token(headers, scope["path"])
         if token is None:
-            return refusals.send_refusal(scope, send, refusals.NO_KEY)
+            return self._refuse(scope, send, refusals.NO_KEY)
         now_s = time.time()
         key = self._ring.find(token, now_s)
         if key is None:
-            return refusals.send_refusal(scope, send, refusals.WRONG_KEY)
+            return self._refuse(scope, send, refusals.WRONG_KEY)
         refusal = _judge(key, ruling, method)
         if refusal is not None:
-            return refusals.send_refusal(scope, send, refusal)
+            return self._refuse(scope, send, refusal)
         inner = {**scope, "headers": with_engine_key(headers, self._presented)}
         path = scope["path"]
         if path == METRICS:
@@ -145,6 +146,12 @@ class Guard:
         if path in CORE_PATHS:
             return self._waiting.serve(self._app, inner, receive, send)
         return self._app(inner, receive, send)
+
+    def _refuse(self, scope: Scope, send: Send, refusal: Refusal) -> Awaitable[None]:
+        # A page may read why, where it may read what vLLM answers.
+        if self._cors is not None and scope["type"] == "http":
+            refusal = refusal.with_headers(self._cors.headers(scope["headers"]))
+        return refusals.send_refusal(scope, send, refusal)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._failure is not None:

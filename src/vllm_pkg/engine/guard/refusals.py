@@ -35,6 +35,10 @@ class Refusal:
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
+    def with_headers(self, more: tuple[tuple[bytes, bytes], ...]) -> Refusal:
+        """Return the same answer with more headers."""
+        return Refusal(self.status, (*self.headers, *more), self.body)
+
 
 def refuse(
     status: int, code: str, message: str, *extra: tuple[bytes, bytes]

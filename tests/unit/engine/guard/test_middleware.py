@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.guarded import ENGINE, PRIMARY, bearer
+from vllm_pkg.engine.guard.cors import CorsPolicy
 from vllm_pkg.state import keys
 from vllm_pkg.state.secrets import Role
 
@@ -132,6 +133,7 @@ def test_a_root_path_opens_nothing(service, root):
     assert service.ask("GET", path, bearer(PRIMARY), root_path="") == 200
 
 
+ALLOWING_A = CorsPolicy(["https://a"], credentials=False).as_text()
 PREFLIGHT = ((b"origin", b"https://a"), (b"access-control-request-method", b"POST"))
 
 
@@ -140,13 +142,46 @@ def test_a_preflight_passes_only_where_cors_is_configured(fresh):
     fresh.start()
     assert fresh.ask("OPTIONS", "/v1/models", *PREFLIGHT) == 401
     assert fresh.ask("OPTIONS", "/v1/models", *PREFLIGHT, bearer(PRIMARY)) == 405
-    fresh.environ["VLLM_PKG_GUARD_CORS"] = "1"
+    fresh.environ["VLLM_PKG_GUARD_CORS"] = CorsPolicy(
+        ["*"], credentials=False
+    ).as_text()
     fresh.start()
     assert fresh.ask("OPTIONS", "/v1/models", *PREFLIGHT) == 200
     assert fresh.ask("OPTIONS", "/v1/models", PREFLIGHT[0]) == 401
     assert fresh.ask("OPTIONS", "/sleep", *PREFLIGHT) == 401
     assert fresh.ask("OPTIONS", "/nothing", *PREFLIGHT) == 401
     assert fresh.ask("GET", "/v1/models", *PREFLIGHT) == 401
+
+
+def test_pages_of_allowed_origins_may_read_refusals(fresh):
+    """Where CORS is configured each refusal of a request has its headers."""
+    allowed = (b"access-control-allow-origin", b"https://a")
+    fresh.start()
+    fresh.ask("GET", "/v1/models", PREFLIGHT[0])
+    assert allowed not in fresh.sent[0]["headers"]
+    fresh.environ["VLLM_PKG_GUARD_CORS"] = ALLOWING_A
+    fresh.start()
+    for path, key, status in (
+        ("/v1/models", b"wrong", 401),
+        ("/sleep", PRIMARY, 403),
+        ("/nothing", PRIMARY, 404),
+        ("/metrics", b"", 401),
+    ):
+        assert fresh.ask("GET", path, PREFLIGHT[0], bearer(key)) == status
+        assert allowed in fresh.sent[0]["headers"]
+    assert fresh.ask("GET", "/v1/models", (b"origin", b"https://b")) == 401
+    assert "https://" not in str(fresh.sent)
+    more = {"kind": "websocket", "extensions": {"websocket.http.response": {}}}
+    assert fresh.ask("", "/v1/realtime", PREFLIGHT[0], **more) == 401
+    assert allowed not in fresh.sent[0]["headers"]
+
+
+@pytest.mark.parametrize("text", ["1", "{", "[]", '{"origins": []}'])
+def test_a_policy_that_cannot_be_understood_lets_nothing_pass(fresh, text):
+    """The guard is not set up then, and refuses everything."""
+    fresh.environ["VLLM_PKG_GUARD_CORS"] = text
+    fresh.start()
+    assert fresh.ask("GET", "/v1/models", bearer(PRIMARY)) == 503
 
 
 def test_a_websocket_is_refused_before_it_is_accepted(service):
