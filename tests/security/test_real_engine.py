@@ -126,7 +126,10 @@ def test_t28_a_websockets_handshake_leaves_no_key_in_the_log(service, guarantee)
         20,
         "the handshakes in the log",
     )
-    hits = with_key(service.texts())
+    texts = service.texts()
+    # Of the key it was started with, the recorder would leave asterisks.
+    masked = [name for name, text in texts.items() if b"Bearer ***" in text]
+    hits = with_key(texts) + masked
     guarantee(
         "T28",
         "The key in the handshake of a websocket is not in the engine's log",
