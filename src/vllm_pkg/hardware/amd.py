@@ -9,6 +9,7 @@ from contextlib import redirect_stdout, suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from vllm_pkg.hardware import kfd
 from vllm_pkg.hardware.facts import Gpu, Vendor
 from vllm_pkg.hardware.probe import ROOT, Probe
 
@@ -27,6 +28,13 @@ _IMPORT_ERRORS: Final = (
     AttributeError,
     RuntimeError,
 )
+
+
+_CONTAINER: Final = (
+    "for a discrete AMD GPU vLLM's container image for ROCm is the way, and "
+    "VLLM_PKG_VARIANT=rocm make setup says how"
+)
+KFD_SOURCE: Final = "kfd"
 
 
 class AmdSmi(Protocol):
@@ -54,8 +62,9 @@ def probe_amd(root: Path = ROOT) -> Probe:
     Args:
         root: Where ``sys`` is, to see whether the driver is loaded.
     Returns:
-        The GPUs; or a reason when no driver is loaded or no binding is installed; or
-        failures when both are there and do not answer. Nothing is kept.
+        The GPUs, without the binding those that the kernel lists; or a reason when no
+        driver is loaded or nothing tells of a GPU; or failures when driver and binding
+        are there and do not answer. Nothing is kept.
     """
     if not (root / "sys/module/amdgpu").exists():
         return Probe(reason="There is no AMD driver: amdgpu is not loaded.")
@@ -64,7 +73,7 @@ def probe_amd(root: Path = ROOT) -> Probe:
         with redirect_stdout(StringIO()):
             import amdsmi  # noqa: PLC0415  # only ROCm machines have it
     except _IMPORT_ERRORS:
-        return _without_binding()
+        return _without_binding(root)
     library: AmdSmi = amdsmi
     try:
         library.amdsmi_init()
@@ -79,12 +88,18 @@ def probe_amd(root: Path = ROOT) -> Probe:
             library.amdsmi_shut_down()
 
 
-def _without_binding() -> Probe:
-    reason = (
-        "AMD's driver is loaded, and its GPUs are not looked at, because amdsmi is not "
-        "installed; for a discrete AMD GPU, install the package's extra rocm."
-    )
-    return Probe(reason=reason, notes=(reason,))
+def _without_binding(root: Path) -> Probe:
+    gpus = kfd.read_gpus(root)
+    if not gpus:
+        reason = (
+            "AMD's driver is loaded, and its GPUs are not looked at, because amdsmi is "
+            f"not installed and the kernel lists none for ROCm; {_CONTAINER}."
+        )
+        return Probe(reason=reason, notes=(reason,), unseen=Vendor.AMD)
+    told = "amdsmi is not installed; AMD's GPUs are described as the kernel knows them"
+    if any(gpu.tier is not None for gpu in gpus):
+        told = f"{told}; {_CONTAINER}"
+    return Probe(gpus=gpus, notes=(f"{told}.",), source=KFD_SOURCE)
 
 
 def _read_gpus(library: AmdSmi) -> Probe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vllm_pkg.hardware.facts import Gpu, Hardware
+    from vllm_pkg.hardware.facts import Gpu, Hardware, Vendor
     from vllm_pkg.hardware.probe import Probe
     from vllm_pkg.settings import Settings
 
@@ -87,6 +88,7 @@ def _probe_machine(variant: Variant | None, root: Path) -> Hardware:
     memory = read_system_memory(root)
     sources: list[str] = []
     gpus: list[Gpu] = []
+    unseen: list[Vendor] = []
     notes, failures = [memory.note], [memory.failure]
     for probed, (source, look) in _PROBES.items():
         if variant not in {None, probed}:
@@ -95,12 +97,13 @@ def _probe_machine(variant: Variant | None, root: Path) -> Hardware:
         gpus.extend(probe.gpus)
         failures.extend(probe.failures)
         notes.extend(probe.notes)
+        unseen.extend([probe.unseen] if probe.unseen else [])
         if probe.gpus:
-            sources.append(source)
+            sources.append(probe.source or source)
         elif variant is not None:
             # Only here is it news that a vendor's driver is missing.
             notes.append(probe.reason)
-    return classify(
+    found = classify(
         gpus,
         memory.memory_gib,
         "+".join(sources) or SYSTEM,
@@ -109,3 +112,4 @@ def _probe_machine(variant: Variant | None, root: Path) -> Hardware:
         probe_failures=[failure for failure in failures if failure is not None],
         system_free_gib=memory.free_gib,
     )
+    return replace(found, unseen=tuple(unseen))

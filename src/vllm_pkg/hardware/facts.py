@@ -116,6 +116,7 @@ class Hardware:
         probe_failures: What a driver answered instead of its GPUs, one sentence each.
         system_free_gib: Main memory that a program could have now, in GiB; None when
             that is not known.
+        unseen: Whose GPUs may be here and could not be looked at.
     """
 
     tier: Tier | None
@@ -126,6 +127,7 @@ class Hardware:
     notes: tuple[str, ...]
     probe_failures: tuple[str, ...] = ()
     system_free_gib: float | None = None
+    unseen: tuple[Vendor, ...] = ()
 
     @property
     def accelerators(self) -> tuple[Gpu, ...]:

@@ -48,8 +48,9 @@ def probe_nvidia(root: Path = ROOT) -> Probe:
     Args:
         root: Where ``sys`` is, to see a GPU that has no driver.
     Returns:
-        The GPUs; or a reason when no driver is installed; or failures when there is
-        one and it does not answer. Nothing is kept: the next call asks again.
+        The GPUs; or a reason when there are no driver and no GPU; or failures when
+        one of them is here and does not answer. Nothing is kept: the next call asks
+        again.
     """
     import pynvml  # noqa: PLC0415  # commands that need no GPU stay fast
 
@@ -70,15 +71,15 @@ def probe_nvidia(root: Path = ROOT) -> Probe:
 def _without_driver(nvml: Nvml, error: Exception, root: Path) -> Probe:
     is_on_bus = has_gpu_on_bus(_VENDOR_ID, root)
     if isinstance(error, nvml.NVMLError_LibraryNotFound):
-        note = (
+        if not is_on_bus:
+            reason = "There is no NVIDIA driver: libnvidia-ml.so.1 is not here."
+            return Probe(reason=reason)
+        told = (
             "This machine has an NVIDIA GPU that cannot be used: the driver's library "
             "libnvidia-ml.so.1 is not here; install the driver, or give the container "
             "the GPU."
         )
-        return Probe(
-            reason="There is no NVIDIA driver: libnvidia-ml.so.1 is not here.",
-            notes=(note,) if is_on_bus else (),
-        )
+        return Probe(failures=(told,))
     if isinstance(error, nvml.NVMLError_DriverNotLoaded) and not is_on_bus:
         return Probe(reason="The NVIDIA driver is installed and not loaded.")
     return Probe(failures=(_complaint(nvml, error),))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from vllm_pkg.hardware.facts import Gpu
+    from vllm_pkg.hardware.facts import Gpu, Vendor
 
 ROOT: Final = Path("/")
 # PCI base classes: display controllers, and processing accelerators (AMD Instinct).
@@ -24,12 +24,16 @@ class Probe:
         reason: Why there are none, when that is no failure: nothing is installed.
         failures: What could not be read although it should be there.
         notes: What people should know about the GPUs that were found, or not.
+        source: Where the GPUs come from, when that is not the vendor's library.
+        unseen: Whose GPUs may be here and could not be looked at.
     """
 
     gpus: tuple[Gpu, ...] = ()
     reason: str | None = None
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source: str | None = None
+    unseen: Vendor | None = None
 
 
 def has_gpu_on_bus(vendor_id: str, root: Path) -> bool:

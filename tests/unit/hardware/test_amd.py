@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+from support.amd_machine import GFX803, GFX942, GFX1036, amd_root
 from vllm_pkg.hardware.amd import probe_amd
-from vllm_pkg.hardware.facts import Gpu, Vendor
+from vllm_pkg.hardware.detect import detect_hardware
+from vllm_pkg.hardware.facts import Gpu, Tier, Vendor
 from vllm_pkg.hardware.probe import Probe
+from vllm_pkg.settings import load_settings
 
 DENIED = "Error code:\n\t10 | AMDSMI_STATUS_NO_PERM - Permission Denied"
 
@@ -161,8 +164,36 @@ def test_without_the_binding_the_user_is_told(root, monkeypatch):
     """A loaded driver without the binding is no failure, and a note says it."""
     monkeypatch.setitem(sys.modules, "amdsmi", None)
     probe = probe_amd(root)
-    assert probe.failures == ()
+    assert (probe.failures, probe.unseen) == ((), Vendor.AMD)
     assert "amdsmi is not installed" in probe.notes[0]
+    assert "vLLM's container image for ROCm is the way" in probe.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "tier", "is_container_told"),
+    [
+        (GFX942, Tier.AMD, True),
+        (GFX1036, Tier.CPU, False),
+        (GFX803, None, False),
+    ],
+    ids=["discrete", "integrated", "old"],
+)
+def test_without_the_binding_the_kernel_tells(
+    tmp_path, monkeypatch, version, tier, is_container_told
+):
+    """The kernel's list decides the tier as the binding's would, and a note says so."""
+    monkeypatch.setitem(sys.modules, "amdsmi", None)
+    root = amd_root(tmp_path / "machine", version)
+
+    hardware = detect_hardware(
+        load_settings({"HOME": "/nowhere"}), root=root, installed=lambda: None
+    )
+
+    assert (hardware.tier, hardware.unseen) == (tier, ())
+    assert hardware.source == "kfd"
+    assert hardware.gpus[0].memory_gib == 192.0
+    (told,) = [note for note in hardware.notes if "amdsmi is not installed" in note]
+    assert ("container image for ROCm" in told) is is_container_told
 
 
 def test_a_binding_without_its_library_stays_silent(

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pynvml
 import pytest
 
+from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.hardware.facts import Gpu, Vendor
 from vllm_pkg.hardware.nvml import probe_nvidia
 from vllm_pkg.hardware.probe import Probe
+from vllm_pkg.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,12 +139,20 @@ def test_the_real_binding_without_a_driver_gives_a_reason(tmp_path):
 
 
 @pytest.mark.skipif(has_library(), reason="this machine has an NVIDIA driver")
-def test_a_gpu_without_the_drivers_library_is_mentioned(tmp_path):
-    """A GPU on the bus whose driver is not here is told to the user."""
+def test_a_gpu_without_the_drivers_library_is_a_failure(tmp_path):
+    """A GPU on the bus whose driver is not here makes no CPU of its machine."""
     put_on_bus(tmp_path)
-    probe = probe_nvidia(tmp_path)
-    assert probe.failures == ()
-    assert "This machine has an NVIDIA GPU that cannot be used" in probe.notes[0]
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:       16777216 kB\n")
+
+    hardware = detect_hardware(
+        load_settings({"HOME": "/nowhere"}), root=tmp_path, installed=lambda: None
+    )
+
+    assert hardware.tier is None
+    (failure,) = hardware.probe_failures
+    assert failure.startswith("This machine has an NVIDIA GPU that cannot be used")
+    assert failure in hardware.notes
 
 
 def test_gpus_are_read(ask):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.engine.processes import run_command
 from vllm_pkg.errors import ServiceError
+from vllm_pkg.hardware.probe import ROOT
 from vllm_pkg.hosts.bare_metal.installer import PROGRAM, Installer
 from vllm_pkg.hosts.bare_metal.libraries import FOLDER, absent
 from vllm_pkg.hosts.bare_metal.metadata import Site, own_site
@@ -34,6 +35,7 @@ from vllm_pkg.hosts.bare_metal.plan import (
 )
 from vllm_pkg.package.loading import data_file
 from vllm_pkg.package.variants import (
+    NoInstallation,
     PipInstallation,
     VariantSpec,
     load_variants,
@@ -87,7 +89,7 @@ def find_facts(
 
 
 def select_variant(
-    wanted: str | None, environ: Mapping[str, str]
+    wanted: str | None, environ: Mapping[str, str], root: Path = ROOT
 ) -> tuple[VariantSpec, tuple[str, ...]]:
     """
     Decide which variant to install: the one asked for, else the one that fits.
@@ -95,6 +97,7 @@ def select_variant(
     Args:
         wanted: Name of a variant; None or empty: VLLM_PKG_VARIANT, else the hardware.
         environ: The environment.
+        root: Where ``proc`` and ``sys`` are.
     Returns:
         The variant, and notes for people.
     """
@@ -106,8 +109,11 @@ def select_variant(
     # Only here: the bindings of the drivers take time to load.
     from vllm_pkg.hardware.detect import detect_hardware  # noqa: PLC0415
 
-    variant, notes = choose_variant(detect_hardware(settings))
-    return load_variants()[variant], notes
+    variants = load_variants()
+    rocm = variants[Variant.ROCM].bare_metal
+    command = rocm.container_command if isinstance(rocm, NoInstallation) else ""
+    variant, notes = choose_variant(detect_hardware(settings, root=root), command)
+    return variants[variant], notes
 
 
 def main(

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from vllm_pkg.errors import InstallFailed
-from vllm_pkg.hardware.facts import Tier
+from vllm_pkg.hardware.facts import Tier, Vendor
 from vllm_pkg.package.variants import (
     Alias,
     Library,
@@ -113,12 +113,15 @@ class LibraryStep:
 Step = PipStep | RequirementsStep | AliasStep | LibraryStep
 
 
-def choose_variant(hardware: Hardware) -> tuple[Variant, tuple[str, ...]]:
+def choose_variant(
+    hardware: Hardware, container_command: str
+) -> tuple[Variant, tuple[str, ...]]:
     """
     Choose the variant for a machine.
 
     Args:
         hardware: What the machine is.
+        container_command: How vLLM runs on AMD GPUs, for a machine that may have one.
     Returns:
         The variant, and notes that explain it to people.
     """
@@ -129,6 +132,8 @@ def choose_variant(hardware: Hardware) -> tuple[Variant, tuple[str, ...]]:
     notes = hardware.notes
     if hardware.tier is None:
         notes += ("the GPU cannot be used: installing the engine for the CPU",)
+    if Vendor.AMD in hardware.unseen:
+        notes += (f"on a discrete AMD GPU vLLM runs like this: {container_command}",)
     return Variant.CPU, notes
 
 

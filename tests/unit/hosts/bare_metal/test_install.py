@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from support.amd_machine import GFX942, GFX1036, amd_root
 from support.fake_runner import FakeRunner
 from vllm_pkg.errors import InstallFailed
+from vllm_pkg.hardware import detect
 from vllm_pkg.hosts.bare_metal import install, libraries
 from vllm_pkg.hosts.bare_metal.metadata import Site
 from vllm_pkg.package.manifest import load_manifest
@@ -232,6 +234,30 @@ def test_the_variant_follows_the_hardware(machine, variant, note):
     spec, notes = install.select_variant(None, environ)
     assert spec.variant == variant
     assert notes[-1:] == (() if note is None else (note,))
+
+
+@pytest.mark.parametrize(
+    ("versions", "variant", "is_command_told"),
+    [((GFX942,), "rocm", False), ((GFX1036,), "cpu", False), ((), "cpu", True)],
+    ids=["discrete", "integrated", "not-known"],
+)
+def test_a_fresh_machine_with_amds_driver(
+    tmp_path, monkeypatch, versions, variant, is_command_told
+):
+    """
+    Without amdsmi the kernel decides, and where it does not the command is told.
+
+    The variant for ROCm is refused with that command: see the JSON of its error.
+    """
+    monkeypatch.setitem(sys.modules, "amdsmi", None)
+    monkeypatch.setattr(detect, "ENGINE_DISTRIBUTION", "no-such-distribution")
+    root = amd_root(tmp_path / "machine", *versions)
+
+    spec, notes = install.select_variant(None, {"HOME": "/nowhere"}, root)
+
+    assert spec.variant == variant
+    command = f"vllm/vllm-openai-rocm:v{VERSION}"
+    assert any(command in note for note in notes) is is_command_told
 
 
 def test_notes_are_printed(site, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vllm_pkg.errors import InstallFailed
-from vllm_pkg.hardware.facts import Hardware, Tier
+from vllm_pkg.hardware.facts import Hardware, Tier, Vendor
 from vllm_pkg.hosts.bare_metal.plan import (
     AliasStep,
     Facts,
@@ -263,14 +263,26 @@ def machine(tier, *notes):
 )
 def test_the_variant_follows_the_tier(tier, variant):
     """Each tier has its variant."""
-    assert choose_variant(machine(tier)) == (variant, ())
+    assert choose_variant(machine(tier), "docker run") == (variant, ())
 
 
 def test_a_gpu_that_cannot_be_used_leaves_the_cpu_and_a_note():
     """Without a usable GPU the CPU engine is installed, and the reason is said."""
-    variant, notes = choose_variant(machine(None, "GTX 1080 is too old"))
+    variant, notes = choose_variant(machine(None, "GTX 1080 is too old"), "docker run")
     assert variant is Variant.CPU
     assert notes == (
         "GTX 1080 is too old",
         "the GPU cannot be used: installing the engine for the CPU",
+    )
+
+
+def test_an_amd_gpu_that_may_be_here_adds_the_command_of_its_container():
+    """Where AMD's GPUs could not be looked at, the CPU's engine comes with the way."""
+    unseen = replace(machine(Tier.CPU, "amdsmi is missing"), unseen=(Vendor.AMD,))
+    assert choose_variant(unseen, "docker run rocm") == (
+        Variant.CPU,
+        (
+            "amdsmi is missing",
+            "on a discrete AMD GPU vLLM runs like this: docker run rocm",
+        ),
     )
