@@ -12,6 +12,9 @@ from support.command_line import CommandLine, snapshot, variables
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 OLD_KEY = "aB3dE5gH7jK9mN1pQ3sT5v"
+SELECT_CUSTOM = json.dumps(
+    {"config": {"selection": "custom", "value": {"args": "a/b", "env": []}}}
+)
 NEW_KEY = "Zy9xW7vU5tS3rQ1pO2nM4l"
 
 
@@ -198,6 +201,44 @@ def test_arguments_of_a_wrong_type_are_kept_and_told(cli):
     assert "serveArgs is not a list of strings" in ended.error_line()
     kept = cli.main / "store.json.corrupt-1"
     assert kept.read_bytes() == (PUBLISHED / "wrong-args.json").read_bytes()
+
+
+def test_a_key_beside_a_damaged_field_is_taken_over(cli):
+    """The store is set aside for its variables, and clients keep their key."""
+    install(cli, "old-key-wrong-env.json")
+
+    ended = cli("init", "--kind", "update")
+
+    assert ended.code == 74
+    assert "serveEnv is not a list of objects" in ended.error_line()
+    assert read(cli.public / "credentials.json") == {"apiKey": OLD_KEY}
+    kept = cli.main / "store.json.corrupt-1"
+    published = PUBLISHED / "old-key-wrong-env.json"
+    assert kept.read_bytes() == published.read_bytes()
+    assert [task["actionId"] for task in update(cli)["tasks"]] == ["set-model"]
+    assert cli("key", "show").out == f"{OLD_KEY}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("action", "input", "set-model"),
+        ("action", "run", "set-model", "--input", SELECT_CUSTOM),
+        ("run", "--model", "tiny"),
+        ("model", "list"),
+        ("status",),
+    ],
+    ids=lambda arguments: arguments[0] + "-" + arguments[1] if arguments[1:] else "",
+)
+def test_no_command_before_the_first_start_loses_the_key(cli, arguments):
+    """Whoever reads the damaged store first: the next starts have the key of old."""
+    install(cli, "old-key-wrong-env.json")
+
+    cli(*arguments)
+    cli("init", "--kind", "update")
+
+    update(cli)
+    assert cli("key", "show").out == f"{OLD_KEY}\n"
 
 
 def test_selecting_anew_keeps_unknown_fields(cli):

@@ -27,7 +27,7 @@ STORES = {
     "old-key.json": OLD_KEY,
     "old-key-only.json": OLD_KEY,
 }
-MIGRATIONS = ("migrate", "old-key", "old-key-only")
+MIGRATIONS = ("migrate", "old-key", "old-key-only", "old-key-wrong-env")
 NEWER = {"schema": 99, "serveArgs": ["a/b"], "engines": [{"id": 1}], "apiKeys": {}}
 
 

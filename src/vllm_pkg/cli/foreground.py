@@ -16,6 +16,7 @@ from vllm_pkg.cli.output import print_text
 from vllm_pkg.cli.status import base_url
 from vllm_pkg.cli.switch import SwitchPrinter
 from vllm_pkg.engine.command import served_name
+from vllm_pkg.engine.daemon import prepare_state
 from vllm_pkg.errors import PresetUnknown
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.hosts.standalone.run import HostEvents, check_can_run, run_host
@@ -47,6 +48,8 @@ def run(
         ServiceError: the model cannot be selected, or the service not be started.
     """
     check_can_run(settings)
+    # Before the store is read: a damaged one is set aside, with a key of old in it.
+    prepare_state(settings)
     context = ActionContext(settings=settings, is_running=False)
     if model is not None:
         select_model(context, model, force=force)

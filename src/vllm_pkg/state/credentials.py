@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import StateUnreadable
 from vllm_pkg.state import atomic, documents, locks
-from vllm_pkg.state.store import load_store, read_store, write_store
+from vllm_pkg.state.store import API_KEY, read_store, write_store
 
 if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
 
-API_KEY: Final = "apiKey"
 KEY_ALPHABET: Final = string.ascii_letters + string.digits
 KEY_LENGTH: Final = 22
 
@@ -134,7 +133,10 @@ def _key_of(document: documents.Document, settings: Settings) -> str:
 
 
 def _key_in_store(settings: Settings) -> str | None:
-    key = load_store(settings).document.get(API_KEY)
+    # Not the store that it makes: a field that no engine could be started with must
+    # not take the key with it when the file is set aside.
+    document = documents.read_object(settings.store_file) or {}
+    key = document.get(API_KEY)
     return key if isinstance(key, str) and is_usable_key(key) else None
 
 

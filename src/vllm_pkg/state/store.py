@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from vllm_pkg.settings import Settings
 
+# Where old versions kept the key; `vllm_pkg.state.credentials` takes it over.
+API_KEY: Final = "apiKey"
 SERVE_ARGS: Final = "serveArgs"
 SERVE_ENV: Final = "serveEnv"
 SELECTION: Final = "modelSelection"
@@ -160,7 +162,7 @@ def read_store(settings: Settings) -> tuple[Store, bytes | None]:
     Read store.json together with its bytes, None when there is no file.
 
     Raises:
-        StateCorrupt: it is damaged; it was set aside.
+        StateCorrupt: it is damaged; it was set aside, unless the only key is in it.
         StateUnreadable: it cannot be read.
     """
     path = settings.store_file
@@ -170,6 +172,11 @@ def read_store(settings: Settings) -> tuple[Store, bytes | None]:
     try:
         return parse_store(document.content), document.data
     except documents.Malformed as error:
+        is_only_key = (
+            API_KEY in document.content and not settings.credentials_file.exists()
+        )
+        if is_only_key:
+            raise documents.damaged(path, str(error)) from error
         raise documents.set_aside(path, str(error), document.data) from error
 
 

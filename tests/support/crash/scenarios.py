@@ -105,6 +105,15 @@ def read_damaged(settings: Settings) -> None:
             raise
 
 
+def migrate_damaged(settings: Settings) -> None:
+    """Take over the key of an old store that is set aside for another field."""
+    try:
+        migrate(settings)
+    except StateCorrupt:
+        if os.path.lexists(settings.store_file):
+            raise
+
+
 def _nothing(_: Settings) -> None:
     """Start from an empty disk."""
 
@@ -158,6 +167,11 @@ def make_scenarios(rounds: int = 1) -> tuple[Scenario, ...]:
         Scenario("migrate", _old, (migrate, *selects)),
         Scenario("old-key", partial(_published, "old-key.json"), (migrate,)),
         Scenario("old-key-only", partial(_published, "old-key-only.json"), (migrate,)),
+        Scenario(
+            "old-key-wrong-env",
+            partial(_published, "old-key-wrong-env.json"),
+            (migrate_damaged, migrate),
+        ),
         Scenario("repair-mode", _loose, (migrate,)),
         Scenario("named-keys", _ready, adds),
         Scenario("set-aside", _damaged, (read_damaged, *selects)),

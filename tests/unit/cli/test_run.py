@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.command_line import MACHINES, snapshot
+from support.command_line import MACHINES
 from vllm_pkg.cli.foreground import HealthPrinter
 from vllm_pkg.health.checker import HealthResult, Result
 
@@ -63,14 +63,14 @@ def test_without_a_default_it_waits_for_set_model(cli, hosts):
 
 def test_a_selection_is_left_alone(cli, hosts):
     """A second run serves what is selected already."""
-    cli.store({"serveArgs": ["org/name"], "other": 1})
-    before = snapshot(cli.folder)
+    store = {"serveArgs": ["org/name"], "other": 1}
+    cli.store(store)
 
     shown = cli("run")
 
     assert (shown.code, len(hosts)) == (0, 1)
     assert "  Model     org/name\n" in shown.out
-    assert snapshot(cli.folder) == before
+    assert json.loads((cli.main / "store.json").read_text()) == store
 
 
 def test_options_override_the_environment(cli, hosts, monkeypatch):
