@@ -132,6 +132,29 @@ def test_following_the_log_until_ctrl_c(environment, tmp_path):
     assert shown.read_text().startswith("history\nadded\n")
 
 
+def test_following_the_log_as_json(environment, tmp_path):
+    """With --json each line, of the history or added, is an object of its own."""
+    write_log(environment, "history\n")
+    shown = tmp_path / "shown"
+
+    def add_until_shown():
+        write_log(environment, "added\n")
+        return "added" in shown.read_text()
+
+    with (
+        shown.open("w") as stdout,
+        started(environment, "logs", "-f", "--json", stdout=stdout) as process,
+    ):
+        wait_until(lambda: "history" in shown.read_text(), 30, "the history")
+        wait_until(add_until_shown, 30, "what was added")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+
+    lines = [json.loads(line)["line"] for line in shown.read_text().splitlines()]
+    assert lines[:2] == ["history", "added"]
+    assert set(lines) == {"history", "added"}
+
+
 @pytest.mark.parametrize("kind", ["xterm", "dumb"])
 def test_watching_the_status_until_ctrl_c(environment, tmp_path, kind):
     """On any terminal the status is shown anew until Ctrl-C, which is quiet."""

@@ -52,7 +52,9 @@ def run(
     prepare_state(settings)
     context = ActionContext(settings=settings, is_running=False)
     if model is not None:
-        select_model(context, model, force=force)
+        selected = select_model(context, model, force=force)
+        # What a forced preset lacks, or whether a repository runs here, stands in it.
+        print_text(selected.result.message)
     elif default is not None and not load_store(settings).is_model_selected:
         select_model(context, default)
     store = load_store(settings)

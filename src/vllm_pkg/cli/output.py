@@ -24,11 +24,19 @@ JsonOption = Annotated[
 AlwaysJsonOption = Annotated[
     bool, typer.Option(JSON_FLAG, help="Errors as JSON too; the output always is.")
 ]
+ErrorsJsonOption = Annotated[
+    bool, typer.Option(JSON_FLAG, help="Print an error as JSON; the rest is text.")
+]
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
     print_text(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_json_line(document: Any) -> None:
+    """Print one JSON document of many, on a line of its own."""
+    print_text(json.dumps(document, ensure_ascii=False))
 
 
 def print_text(text: str = "", *, end: str = "\n") -> None:

@@ -9,7 +9,7 @@ import typer
 
 from vllm_pkg.cli.completion import complete_model
 from vllm_pkg.cli.context import current_settings, overridden_settings
-from vllm_pkg.cli.output import JsonOption, print_json, print_text
+from vllm_pkg.cli.output import ErrorsJsonOption, JsonOption, print_json, print_text
 from vllm_pkg.cli.typed_text import TextCommand
 from vllm_pkg.errors import InvalidArgument
 
@@ -56,6 +56,7 @@ def run_service(
             help="With nothing selected: wait for Set Model, not the test model.",
         ),
     ] = False,
+    _json: ErrorsJsonOption = False,
 ) -> None:
     """Serve on this machine, in the foreground, until Ctrl-C."""
     from vllm_pkg.cli import foreground  # noqa: PLC0415
@@ -95,6 +96,7 @@ def run_daemon(
     show_secrets: Annotated[
         bool, typer.Option("--show-secrets", help="With --print: print the key too.")
     ] = False,
+    _json: ErrorsJsonOption = False,
 ) -> None:
     """Run the main process: idle without a model, or become the engine."""
     from vllm_pkg.engine import daemon  # noqa: PLC0415

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.cli.context import current_settings
 from vllm_pkg.cli.group import make_group
-from vllm_pkg.cli.output import JsonOption, print_json, print_text
+from vllm_pkg.cli.output import ErrorsJsonOption, JsonOption, print_json, print_text
 from vllm_pkg.errors import NotAllowedInState, StateError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def cancel(*, json: JsonOption = False) -> None:
         print_text(line)
 
 
-def run_fetcher() -> None:
+def run_fetcher(*, _json: ErrorsJsonOption = False) -> None:
     """Run the program that switches models; `run` starts it by itself."""
     from vllm_pkg.hosts.fetcher import program  # noqa: PLC0415
 

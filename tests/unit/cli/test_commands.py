@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import typer
 
 from support.command_line import MACHINES, snapshot
 from vllm_pkg import __version__
+from vllm_pkg.cli.main import app
 
 TASK = {
     "actionId": "set-model",
@@ -268,6 +270,56 @@ def test_logs_prints_the_last_lines(cli):
 
     assert cli("logs", "-n", "2").out == "two\nthree\n"
     assert cli("logs").out == "one\ntwo\nthree\n"
+
+
+def test_logs_as_json(cli):
+    """One document with the lines, and the error of an empty log as one, too."""
+    missing = cli("logs", "--json")
+    (cli.main / "logs").mkdir(parents=True)
+    log = cli.main / "logs" / "engine.log"
+    log.write_text("one\ntwo\nthree\n")
+
+    assert (missing.out, missing.error()["code"]) == ("", "config")
+    assert cli("logs", "-n", "2", "--json").document() == {
+        "file": str(log),
+        "lines": ["two", "three"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("run", "--model", "nonsense"), "preset-unknown"),
+        (("run", "--port", "x"), "settings-invalid"),
+        (("run",), "state-corrupt"),
+        (("daemon", "--print"), "state-corrupt"),
+    ],
+)
+def test_errors_of_what_runs_on_are_json_too(cli, command, code):
+    """Commands without a document take --json for their errors."""
+    cli.store({"serveArgs": 5 if code == "state-corrupt" else []})
+
+    ended = cli(*command, "--json")
+
+    assert (ended.out, ended.error()["code"]) == ("", code)
+
+
+def _commands(command, *path):
+    """Return the words of each command below a group."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [path]
+    return [
+        words for name, sub in below.items() for words in _commands(sub, *path, name)
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", _commands(typer.main.get_command(app)), ids=" ".join
+)
+def test_each_command_takes_json(cli, command):
+    """No command calls --json an unknown option; README promises it for each."""
+    assert "--json" in cli(*command, "--help").out
 
 
 def test_a_table_is_fitted_to_a_terminal(cli, monkeypatch):

@@ -11,6 +11,8 @@ from dataclasses import replace
 import pytest
 
 from support.command_line import MACHINES
+from support.service import free_port
+from support.tiny_checkpoint import CONFIG, write_checkpoint
 from vllm_pkg.cli.foreground import HealthPrinter
 from vllm_pkg.health.checker import HealthResult, Result
 
@@ -98,6 +100,27 @@ def test_a_forced_preset_is_selected_and_told(cli, hosts, monkeypatch):
     assert (shown.code, len(hosts)) == (0, 1)
     assert stored(cli)["modelSelection"] == {"selection": "qwen36-27b"}
     assert "Model     Qwen3.6 27B (ask for it as " in shown.out
+    assert (
+        "It does not fit this machine: needs 25 GiB, this machine has 24 GiB."
+        in shown.out
+    )
+
+
+def test_whether_a_plain_model_runs_here_is_told(cli, hosts, monkeypatch, tmp_path):
+    """The answer about a folder's or repository's fit stands before the start."""
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    wide = CONFIG | {"vocab_size": 500_000_000}
+    folder = str(write_checkpoint(tmp_path / "wide", wide))
+
+    too_large = cli("run", "--model", folder)
+    not_known = cli("run", "--model", "org/name")
+
+    assert (too_large.code, not_known.code, len(hosts)) == (0, 0, 2)
+    assert " GiB are missing" in too_large.out.partition("starting;")[0]
+    told = not_known.out.partition("starting;")[0]
+    assert told.startswith("Selected org/name. ")
+    assert "Whether org/name runs here is unknown: " in told
 
 
 def show(capsys, *steps):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_pkg.hosts.standalone.log_files import follow, last_lines
+from vllm_pkg.hosts.standalone.log_files import follow, last_lines, whole_lines
 
 
 def test_missing_file_has_no_lines(tmp_path):
@@ -66,6 +66,11 @@ def test_follow_does_not_cut_characters(tmp_path):
     lines.close()
 
     assert text == "a\xf6\n"
+
+
+def test_pieces_become_whole_lines():
+    """A line in pieces is one line, several in a piece are several, none is empty."""
+    assert list(whole_lines(["a", "b\nc\r", "d\n\n", "e"])) == ["ab", "c", "d"]
 
 
 def test_follow_waits_for_a_file(tmp_path):

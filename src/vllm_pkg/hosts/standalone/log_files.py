@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from vllm_pkg.errors import StateUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
 TAIL_SIZE_BYTES: Final = 2 * 1024 * 1024
@@ -35,7 +35,7 @@ def last_lines(path: Path, size_bytes: int = TAIL_SIZE_BYTES) -> list[str]:
         length = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, length - size_bytes))
         text = stream.read().decode("utf-8", errors="replace")
-    lines = text.replace("\r", "\n").split("\n")
+    lines = _split(text)
     if length > size_bytes:
         lines = lines[1:]
     return [line for line in lines if line.strip()]
@@ -72,6 +72,23 @@ def follow(path: Path, sleep: Callable[[float], None] = time.sleep) -> Generator
     finally:
         if stream is not None:
             stream.close()
+
+
+def whole_lines(texts: Iterable[str]) -> Generator[str]:
+    """
+    Yield the lines of text that comes in pieces, each once it has ended.
+
+    Args:
+        texts: The pieces, as `follow` yields them. Empty lines are left out.
+    """
+    rest = ""
+    for text in texts:
+        *lines, rest = _split(rest + text)
+        yield from (line for line in lines if line.strip())
+
+
+def _split(text: str) -> list[str]:
+    return text.replace("\r", "\n").split("\n")
 
 
 def _open(path: Path) -> BinaryIO | None:
