@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.command_line import MACHINES
 from support.daemons import KEY, Daemon
 from support.fake_vllm import make_fake_vllm
 from support.process_tree import ProcessTree, start_tree
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OTHER = "fedcba9876543210"
+CUSTOM = json.dumps(
+    {"config": {"selection": "custom", "value": {"args": "org/name", "env": []}}}
+)
 # The program with less patience, so that a test need not wait for 15 s.
 HASTY = """\
 import sys
@@ -110,6 +114,31 @@ def test_missing_model_folder_is_told(daemon):
         " a repository.\n"
     )
     assert daemon.fake.starts() == []
+
+
+def test_a_damaged_store_is_told_until_a_model_is_selected(daemon):
+    """The next start idles without the store, and health still says what happened."""
+    daemon.under_startos()
+    daemon.settings.store_file.write_text('{"serveArgs": ["org/na')
+    assert daemon.start().wait(20) == 74
+    daemon.start()
+    daemon.wait_idle()
+
+    code, damaged = daemon.health()
+    assert daemon.run("action", "run", "set-model", "--input", CUSTOM)[0] == 0
+    _, selected = daemon.health()
+    daemon.settings.store_file.unlink()
+    _, cleared = daemon.health()
+
+    assert code == 1
+    aside = "it was set aside as store.json.corrupt-1. Restore it from a backup, or"
+    assert damaged.startswith("vLLM API: failure: The engine could not be started: ")
+    assert aside in damaged
+    assert damaged.endswith(' No model selected. Run the "Set Model" action.\n')
+    assert selected == "vLLM API: starting: The service is starting.\n"
+    assert cleared == (
+        'vLLM API: disabled: No model selected. Run the "Set Model" action.\n'
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,6 +325,21 @@ def test_linker_cache_is_refreshed_before_the_engine(daemon):
 
     assert calls.read_text() == "0\n"
     assert daemon.errors.read_text() == "ldconfig ended with 1\n"
+
+
+def test_linker_cache_is_refreshed_before_the_hardware_is_looked_at(daemon):
+    """NVML, too, is found through the cache: what is looked at is there after it."""
+    require(os.geteuid() == 0, "only root has a linker cache to refresh")
+    daemon.under_startos("nvidia")
+    daemon.select("org/name")
+    machine = daemon.folder / "machine.json"
+    daemon.variables["VLLM_PKG_HARDWARE"] = str(machine)
+    calls = _write_ldconfig(daemon, f"#!/bin/sh\ncp {MACHINES}/h100.json {machine}")
+
+    daemon.start()
+    daemon.wait_engine()
+
+    assert calls.exists()
 
 
 def test_ldconfig_that_cannot_run_stops_nothing(daemon):

@@ -104,8 +104,12 @@ class Daemon:
 
     def health(self) -> tuple[int, str]:
         """Return exit code and output of the health check."""
+        return self.run("health")
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run a command to its end; return its exit code and output."""
         done = subprocess.run(
-            [*self.fake.program, "health"],
+            [*self.fake.program, *arguments],
             env=os.environ | self.variables,
             capture_output=True,
             text=True,

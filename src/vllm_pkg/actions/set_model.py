@@ -34,6 +34,7 @@ from vllm_pkg.models.local import (
 )
 from vllm_pkg.models.presets import find_preset
 from vllm_pkg.models.sizing.wording import describe
+from vllm_pkg.state.records import forget_state_failure
 from vllm_pkg.state.store import (
     CUSTOM,
     EnvironmentVariable,
@@ -259,6 +260,8 @@ def _select(context: ActionContext, choice: Choice) -> ActionOutcome:
         return ActionOutcome(ActionResult("Switch Begun", message))
     drop_switches(context.settings)
     update_store(context.settings, selected.put_into)
+    # What a damaged file took is chosen anew.
+    forget_state_failure(context.settings)
     return ActionOutcome(ActionResult("Model Selected", message), needs_restart=True)
 
 

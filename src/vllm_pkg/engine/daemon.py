@@ -190,6 +190,9 @@ def _say(said: list[str], line: str) -> None:
 
 
 def _prepare(settings: Settings, said: list[str]) -> Plan:
+    if _needs_ldconfig(settings):
+        # Before the plan: it asks NVML, which is found through that cache, too.
+        _refresh_linker_cache()
     # A record of an earlier start would make this one look like a crash.
     atomic.remove_file(settings.start_file)
     plan = plan_start(settings)
@@ -272,8 +275,6 @@ def _serve(
     program = engine_program()
     if not engine_path.is_own_program(program):
         engine_path.link_package(settings)
-    if _needs_ldconfig(settings):
-        _refresh_linker_cache()
     start = begin_start(settings, store, started_s)
     environ = command.environment(os.environ)
     if needs_fetching(model_argument(store.serve_args), environ):

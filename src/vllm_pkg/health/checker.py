@@ -149,10 +149,18 @@ class HealthResult:
 def check_api(observation: Observation) -> HealthResult:
     """Decide the health of the API from one observation."""
     if not observation.is_model_selected:
-        return HealthResult(Result.DISABLED, NO_MODEL)
+        return _without_model(observation.failure)
     if observation.engine is Engine.RUNNING:
         return _running(observation)
     return _not_running(observation)
+
+
+def _without_model(failure: FailureRecord | None) -> HealthResult:
+    if failure is None or not failure.is_of_state:
+        return HealthResult(Result.DISABLED, NO_MODEL)
+    # The damaged file that was set aside may have been what said which model.
+    message = f"{failure.summary} {failure.hint} {NO_MODEL}"
+    return HealthResult(Result.FAILURE, message)
 
 
 def _running(observation: Observation) -> HealthResult:

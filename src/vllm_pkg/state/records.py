@@ -143,6 +143,11 @@ class FailureRecord:
     changes: tuple[SettingChange, ...] = ()
     selection: str | None = None
 
+    @property
+    def is_of_state(self) -> bool:
+        """Whether a state file was damaged, or could not be read or written."""
+        return self.exit_code == StateError.exit_code
+
 
 @dataclass(frozen=True)
 class HostRecord:
@@ -250,6 +255,18 @@ def read_host(settings: Settings) -> HostRecord | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def forget_state_failure(settings: Settings) -> None:
+    """
+    Remove the record of the last failure if a state file was its cause.
+
+    Raises:
+        StateWriteFailed: it cannot be removed.
+    """
+    failure = read_failure(settings)
+    if failure is not None and failure.is_of_state:
+        atomic.remove_file(settings.failure_file)
 
 
 def write_record(path: Path, record: StartRecord | FailureRecord | HostRecord) -> None:

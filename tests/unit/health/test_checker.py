@@ -40,6 +40,16 @@ FAILURE = FailureRecord("t", 1.0, "b", "It broke.", "Mend it.", 1, True, 1)  # n
             "disabled",
             'No model selected. Run the "Set Model" action.',
         ),
+        (
+            {"is_model_selected": False, "failure": FAILURE},
+            "disabled",
+            'No model selected. Run the "Set Model" action.',
+        ),
+        (
+            {"is_model_selected": False, "failure": replace(FAILURE, exit_code=74)},
+            "failure",
+            'It broke. Mend it. No model selected. Run the "Set Model" action.',
+        ),
         ({"api": Api.READY}, "success", "The vLLM API is ready"),
         ({"api": Api.READY, "elapsed_s": 9e9}, "success", "The vLLM API is ready"),
         ({}, "loading", "can take 30+ minutes"),
