@@ -68,6 +68,16 @@ def test_the_two_commands_open_the_readme(command):
     assert f"    {command} " in opening
 
 
+def test_the_readme_names_what_a_fresh_machine_needs():
+    """The packages that the fresh Debian is given stand there, but for the usual."""
+    script = (ROOT / "scripts" / "fresh-machine").read_text()
+    (packages,) = re.findall(r"^PACKAGES=(\S+)$", script, re.MULTILINE)
+    needed = set(packages.split(",")) - {"python3", "ca-certificates"}
+    opening = (ROOT / "README.md").read_text()[:1000]
+
+    assert {name for name in needed if name not in opening} == set()
+
+
 def test_links_between_documents_hold():
     """Every relative link in README and docs leads to a file."""
     broken = [

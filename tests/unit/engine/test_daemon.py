@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.command_line import snapshot
 from support.settings_factory import make_settings
 from support.tools import require
 from vllm_pkg.clock import BootClock
@@ -289,10 +290,18 @@ def test_folder_without_a_model_is_refused(settings, tmp_path, make):
 
 def test_repository_and_folder_with_a_model_pass(settings, tmp_path):
     """A repository is left to the engine; a folder needs its config.json."""
-    (tmp_path / "config.json").write_text("{}")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    before = snapshot(tmp_path)
 
     daemon.check_model(settings, ("org/name",))
-    daemon.check_model(settings, (str(tmp_path),))
+    daemon.check_model(settings, (str(model),))
+
+    assert snapshot(tmp_path) == before
+    (model / "config.json").unlink()
+    with pytest.raises(ModelFolderMissing):
+        daemon.check_model(settings, (str(model),))
 
 
 def test_missing_local_model_is_made_again(settings):

@@ -74,15 +74,21 @@ def test_what_fails_is_tried_again_and_told_once(settings, pauses, capsys, monke
     assert out.count("cannot write it; free some disk space\n") == 1
 
 
-def test_it_ends_in_the_middle_of_a_step(settings, monkeypatch):
+def test_it_ends_in_the_middle_of_a_step(settings, pauses, monkeypatch):
     """When its supervisor has gone, a phase that notices it ends the program."""
     switcher = FakeWorld(settings).switcher()
+    done = []
 
     def step():
-        raise FetcherEnds
+        done.append(1)
+        if len(done) == 2:
+            raise FetcherEnds
+        return True
 
     monkeypatch.setattr(switcher, "step", step)
-    program._loop(settings, switcher, lambda: False)
+    program._loop(settings, switcher, lambda: len(done) > 2)
+
+    assert (len(done), pauses) == (2, [])
 
 
 def test_it_ends_with_its_supervisor(settings, pauses, monkeypatch):

@@ -35,12 +35,22 @@ def prepare_fixture(tmp_path):
     return prepare
 
 
-def test_what_needs_no_download_is_prepared(prepare, tmp_path):
-    """A folder, and a model that may not be fetched, are ready at once."""
-    (tmp_path / "config.json").write_text("{}")
+def test_what_needs_no_download_is_prepared(prepare, tmp_path, monkeypatch):
+    """A folder, and a model that may not be fetched, are ready without their Hub."""
+    folder = write_checkpoint(tmp_path / "model")
+    with HubServer() as hub:
+        hub.add("org/name", folder)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
 
-    prepare(str(tmp_path))
-    prepare("org/name", env=(OFFLINE,))
+        prepare(str(folder))
+        prepare("org/name", env=(OFFLINE,))
+        asked = list(hub.requests)
+        # The same model, where it may be fetched.
+        _cancel(prepare)
+
+    assert asked == []
+    assert hub.requests
 
 
 def test_a_missing_folder_is_told(prepare, tmp_path):
