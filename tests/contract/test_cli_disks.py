@@ -84,7 +84,7 @@ def closed_fixture(environment, tmp_path, request):
         (("health",), "main/store.json"),
         (("status",), "main/store.json"),
         (("init",), "main/"),
-        (("daemon", "--print"), "main/"),
+        (("daemon", "--print"), "public/credentials.json"),
         (("key", "show"), "public/credentials.json"),
         (("logs",), "main/logs/engine.log"),
         (("logs", "-f"), "main/logs/engine.log"),
@@ -92,7 +92,7 @@ def closed_fixture(environment, tmp_path, request):
         (("action", "run", "get-api-credentials"), "main/.lock"),
         (SET, "main/store.json"),
         (("run", "--model", "org/name"), "main/.lock"),
-        (("run", "--model", "tiny"), "main/local-models"),
+        (("run", "--model", "tiny"), "main/.lock"),
     ],
 )
 def test_missing_permission_is_told(environment, tmp_path, closed, command, file):
@@ -117,7 +117,7 @@ def test_a_damaged_file_that_cannot_be_moved_is_told(environment, tmp_path):
     before = snapshot(tmp_path)
 
     with modes({store.parent: 0o555}):
-        ended = run_without_privilege(environment, "daemon", "--print")
+        ended = run_without_privilege(environment, "init")
 
     assert ended.code == 74
     assert f"{store} is damaged: it is not JSON" in ended.error_line()
@@ -177,15 +177,14 @@ def test_a_full_disk_keeps_what_was_there(small_disk, command):
     assert new <= {"main/local-models", "main/local-models/.lock"}
 
 
-@pytest.mark.parametrize("command", [("init",), ("daemon", "--print")])
-def test_a_full_disk_gets_no_half_key(small_disk, command):
+def test_a_full_disk_gets_no_half_key(small_disk):
     """Without space there is no key, rather than an empty file that looks like one."""
     credentials = Path(small_disk["VLLM_PKG_PUBLIC"]) / "credentials.json"
     credentials.unlink()
     with (credentials.parents[1] / "filler").open("ab", buffering=0) as filler:
         fill(filler)
 
-    ended = run_program(small_disk, *command)
+    ended = run_program(small_disk, "init")
 
     assert ended.code == 74
     assert f"cannot write {credentials}: No space left" in ended.error_line()

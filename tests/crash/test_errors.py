@@ -84,4 +84,4 @@ def test_short_writes(tmp_path, monkeypatch, guarantee, size_bytes):
         unit="scenarios",
     )
     assert differing == []
-    assert len(ends) == 11
+    assert len(ends) == 12

@@ -87,6 +87,7 @@ class LiveEngine:
 
     def start(self) -> Self:
         """Start the engine and wait until it is ready."""
+        self.run_json("init", "--json")
         self.run_json("action", "run", "set-model", "--input", json.dumps(TINY))
         plan = self.run_json("daemon", "--print", "--show-secrets")
         argv = [engine_program(), *plan["argv"][1:]]

@@ -99,12 +99,19 @@ def run_action(context: ActionContext, action_id: str, value: Any) -> ActionOutc
         except InvalidArgument as error:
             if not error.fields:
                 raise
-            hint = f"correct it; the form: vllm-pkg action input {action_id}"
-            message, fields = error.message, error.fields
-            raise InvalidArgument(message, hint=hint, fields=fields) from error
+            message, hint = _what_to_do(error, action_id)
+            raise InvalidArgument(message, hint=hint, fields=error.fields) from error
     if value:
         raise InvalidArgument(f"{action_id} takes no input", hint="leave it out")
     return action.run(context, {})
+
+
+def _what_to_do(error: InvalidArgument, action_id: str) -> tuple[str, str]:
+    """Return message and hint of a wrong input: one hint, the last problem's own."""
+    what, separator, to_do = error.message.rpartition("; ")
+    if separator and error.fields[-1].message.endswith(f"; {to_do}"):
+        return what, to_do
+    return error.message, f"see its form: vllm-pkg action input {action_id}"
 
 
 def _find(action_id: str) -> Action:

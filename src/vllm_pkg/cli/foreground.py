@@ -16,11 +16,11 @@ from vllm_pkg.cli.output import print_text
 from vllm_pkg.cli.status import base_url
 from vllm_pkg.cli.switch import SwitchPrinter
 from vllm_pkg.engine.command import served_name
-from vllm_pkg.engine.daemon import prepare_state
 from vllm_pkg.errors import PresetUnknown
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.hosts.standalone.run import HostEvents, check_can_run, run_host
 from vllm_pkg.models.presets import find_preset
+from vllm_pkg.state.credentials import ensure_key
 from vllm_pkg.state.store import CUSTOM, Store, load_store
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(
     """
     check_can_run(settings)
     # Before the store is read: a damaged one is set aside, with a key of old in it.
-    prepare_state(settings)
+    ensure_key(settings)
     context = ActionContext(settings=settings, is_running=False)
     if model is not None:
         selected = select_model(context, model, force=force)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_pkg.cli.context import current_settings
 from vllm_pkg.cli.group import make_group
-from vllm_pkg.cli.output import JsonOption, print_json, print_table
+from vllm_pkg.cli.output import JsonOption, print_json, print_table, print_text
 
 app = make_group("The curated models.")
 
@@ -35,5 +35,13 @@ def list_presets(*, json: JsonOption = False) -> None:
             ]
         )
         return
-    rows = [(fit.preset.id, fit.preset.name, fit.reason or "fits") for fit in fits]
+    shown = [fit.reason or "fits" for fit in fits]
+    if len(set(shown)) == 1 and fits[0].reason:
+        # The machine's own reason, the same for all: said once.
+        print_text(f"No preset is offered: {fits[0].reason}.")
+        shown = ["not offered"] * len(fits)
+    rows = [
+        (fit.preset.id, fit.preset.name, text)
+        for fit, text in zip(fits, shown, strict=True)
+    ]
     print_table(("Preset", "Model", "On this machine"), rows)

@@ -91,7 +91,10 @@ def init_state(
 def run_daemon(
     *,
     only_print: Annotated[
-        bool, typer.Option("--print", help="Print what would be run, as JSON, and end.")
+        bool,
+        typer.Option(
+            "--print", help="Change nothing: print what would be run, as JSON."
+        ),
     ] = False,
     show_secrets: Annotated[
         bool, typer.Option("--show-secrets", help="With --print: print the key too.")
@@ -103,7 +106,7 @@ def run_daemon(
 
     settings = current_settings()
     if only_print:
-        plan = daemon.plan_start(settings)
+        plan = daemon.preview_start(settings)
         print_json(plan.as_json(show_secrets=show_secrets))
         return
     raise typer.Exit(daemon.run_daemon(settings))

@@ -48,13 +48,15 @@ from vllm_pkg.models.local import ensure_local_model, local_model_of
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.settings_table import Profile, Variant
 from vllm_pkg.state import atomic, credentials, locks, permissions, records
-from vllm_pkg.state.store import Store, load_store
+from vllm_pkg.state.store import Store, load_store, observe_store
 
 if TYPE_CHECKING:
     from vllm_pkg.engine.command import EngineCommand
     from vllm_pkg.settings import Settings
 
 LEFTOVER_GRACE_S: Final = 15.0
+# What a preview shows for a key that only the start makes.
+NO_KEY_YET: Final = "made-at-the-first-start"
 _LDCONFIG_PROFILES: Final = frozenset({Profile.STARTOS, Profile.GPU_IMAGE})
 
 
@@ -114,6 +116,22 @@ def plan_start(settings: Settings) -> Plan:
     """
     key = prepare_state(settings)
     store = load_store(settings)
+    if not store.is_model_selected:
+        return Plan(store, None)
+    return plan_serving(settings, store, key)
+
+
+def preview_start(settings: Settings) -> Plan:
+    """
+    Say what `plan_start` would decide, and change nothing.
+
+    Raises:
+        StateError: a file is damaged, or cannot be read.
+        EngineStartFailed: a stored argument or variable is reserved, or unknown.
+        PackageDataInvalid: a data file of the package is damaged.
+    """
+    key = credentials.observe_key(settings) or NO_KEY_YET
+    store = observe_store(settings)
     if not store.is_model_selected:
         return Plan(store, None)
     return plan_serving(settings, store, key)

@@ -148,7 +148,8 @@ def force_preset(preset: Preset, hardware: Hardware, places: Places) -> PresetFi
     fit = fit_preset(preset, hardware, places)
     configuration = preset.tiers.get(hardware.tier) if hardware.tier else None
     if configuration is None:
-        raise PresetDoesNotFit(f"{preset.name} cannot be served here: {fit.reason}")
+        what = f"{preset.name} cannot be served here: {fit.reason}"
+        raise PresetDoesNotFit(what, hint=_other_preset(hardware, places))
     if fit.is_fitting:
         return fit
     cards = _cards(hardware)
@@ -167,7 +168,8 @@ def require_fit(preset: Preset, hardware: Hardware, places: Places) -> PresetFit
     fit = fit_preset(preset, hardware, places)
     if fit.is_fitting:
         return fit
-    raise PresetDoesNotFit(f"{preset.name} does not fit: {fit.reason}")
+    what = f"{preset.name} does not fit: {fit.reason}"
+    raise PresetDoesNotFit(what, hint=_other_preset(hardware, places))
 
 
 def resolve_args(args: tuple[str, ...], places: Places) -> tuple[str, ...]:
@@ -255,6 +257,13 @@ def _can_split(preset: Preset, count: int) -> bool:
         # Fewer key-value heads than cards: each is copied to an equal number of cards.
         and all(heads % count == 0 or count % heads == 0 for heads in preset.kv_heads)
     )
+
+
+def _other_preset(hardware: Hardware, places: Places) -> str | None:
+    """Return what to do where no other preset fits; None for the usual hint."""
+    if any(fit.is_fitting for fit in fit_presets(hardware, places)):
+        return None
+    return "no other preset fits either, see vllm-pkg hardware"
 
 
 def _no_configuration(hardware: Hardware) -> str:

@@ -43,17 +43,24 @@ def load_key(settings: Settings) -> str | None:
 
 def observe_key(settings: Settings) -> str | None:
     """
-    Read the API key, and leave a damaged file where it is.
+    Return the API key that a start would use, and change nothing.
 
     Returns:
-        The key, or None when there is no credentials.json, or none in it.
+        The key, or None when the start would make one.
     Raises:
-        StateCorrupt: the file is damaged.
-        StateUnreadable: the file cannot be read.
+        StateCorrupt: a file is damaged; it was left where it is.
+        StateUnreadable: a file cannot be read.
     """
     document = documents.observe_object(settings.credentials_file)
-    key = None if document is None else document.get(API_KEY)
-    return key if isinstance(key, str) and is_usable_key(key) else None
+    if document is None:
+        document = documents.observe_object(settings.store_file) or {}
+        key = document.get(API_KEY)
+        return key if isinstance(key, str) and is_usable_key(key) else None
+    key = document.get(API_KEY)
+    if not isinstance(key, str) or not is_usable_key(key):
+        what = f"it has no usable {API_KEY}"
+        raise documents.damaged(settings.credentials_file, what)
+    return key
 
 
 def ensure_key(settings: Settings) -> str:

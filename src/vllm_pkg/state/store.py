@@ -7,6 +7,7 @@ Fields that this version does not know survive a rewrite.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -172,10 +173,9 @@ def read_store(settings: Settings) -> tuple[Store, bytes | None]:
     try:
         return parse_store(document.content), document.data
     except documents.Malformed as error:
-        is_only_key = (
-            API_KEY in document.content and not settings.credentials_file.exists()
-        )
-        if is_only_key:
+        # Where that is not clear the file stays: its key may be the only one.
+        has_key_file = os.path.lexists(settings.credentials_file)
+        if API_KEY in document.content and not has_key_file:
             raise documents.damaged(path, str(error)) from error
         raise documents.set_aside(path, str(error), document.data) from error
 

@@ -37,7 +37,7 @@ DAMAGED_STORES = {
 }
 READERS_OF_STORE = {
     "init": ("init",),
-    "daemon": ("daemon", "--print"),
+    "print": ("daemon", "--print"),
     "health": ("health",),
     "status": ("status",),
     "form": ("action", "input", "set-model"),
@@ -46,7 +46,7 @@ READERS_OF_STORE = {
     "run a model": ("run", "--model", "org/name"),
 }
 # What only looks changes nothing, and says the same at each look.
-OBSERVERS = {"health", "status"}
+OBSERVERS = {"health", "status", "print"}
 DAMAGED_CREDENTIALS = {
     "truncated": (b'{"apiKey": "abc', "it is not JSON"),
     "binary": (b"\xff\x00", "it is not UTF-8 text"),
@@ -57,7 +57,7 @@ DAMAGED_CREDENTIALS = {
 }
 READERS_OF_CREDENTIALS = {
     "init": ("init",),
-    "daemon": ("daemon", "--print"),
+    "print": ("daemon", "--print"),
     "show": ("key", "show"),
     "get": ("action", "run", "get-api-credentials"),
 }
@@ -104,7 +104,7 @@ def test_a_look_at_a_damaged_store_changes_nothing(ready, observer):
     store.write_bytes(b'{"serveArgs": ["a/b"')
     before = snapshot(ready.folder)
 
-    looks = [ready(observer), ready(observer)]
+    looks = [ready(*READERS_OF_STORE[observer]) for _ in range(2)]
 
     assert [look.code for look in looks] == [74, 74]
     for look in looks:
@@ -119,10 +119,26 @@ def test_every_damaged_store_is_set_aside(ready, damage):
     content, what = DAMAGED_STORES[damage]
     store = ready.main / "store.json"
 
-    check_set_aside(ready, ("daemon", "--print"), store, content, what)
+    check_set_aside(ready, ("init",), store, content, what)
 
 
-@pytest.mark.parametrize("reader", READERS_OF_CREDENTIALS)
+@pytest.mark.parametrize("damage", DAMAGED_CREDENTIALS)
+def test_a_look_at_damaged_credentials_changes_nothing(ready, damage):
+    """What a start would do is not done by printing it: the damage is told and left."""
+    content, what = DAMAGED_CREDENTIALS[damage]
+    file = ready.public / "credentials.json"
+    file.write_bytes(content)
+    before = snapshot(ready.folder)
+
+    ended = ready("daemon", "--print")
+
+    assert ended.code == 74
+    assert f"{file} is damaged: {what}" in ended.error_line()
+    assert "the next start of the service sets it aside" in ended.err
+    assert snapshot(ready.folder) == before
+
+
+@pytest.mark.parametrize("reader", sorted(READERS_OF_CREDENTIALS.keys() - OBSERVERS))
 @pytest.mark.parametrize("damage", DAMAGED_CREDENTIALS)
 def test_damaged_credentials_are_set_aside(ready, damage, reader):
     """No engine starts without a key, and no key is replaced silently."""
@@ -184,7 +200,7 @@ def test_a_folder_in_place_of_the_log_is_told(cli):
         assert "engine.log: Is a directory; " in ended.error_line()
 
 
-@pytest.mark.parametrize("command", [("init",), ("daemon", "--print"), SET])
+@pytest.mark.parametrize("command", [("init",), ("status",), SET])
 def test_a_file_in_place_of_the_volume_is_told(cli, command):
     """Where the volume should be there is a file: it is told and left."""
     cli.main.write_text("not a folder")

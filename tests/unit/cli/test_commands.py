@@ -231,6 +231,32 @@ def test_preset_list(cli, monkeypatch):
     assert [line for line in lines if "qwen36-27b" in line and "needs 25 GiB" in line]
 
 
+def test_a_reason_that_all_share_is_said_once(cli, monkeypatch):
+    """Where no preset is offered the machine's reason is one line, not one a row."""
+    monkeypatch.setenv("VLLM_PKG_VARIANT", "")
+    monkeypatch.setenv("VLLM_PKG_HARDWARE", str(MACHINES / "gtx-1080.json"))
+
+    lines = cli("preset", "list").out.splitlines()
+
+    assert [line for line in lines if "compute capability 6.1" in line] == lines[:1]
+    assert lines[0].startswith("No preset is offered: ")
+    assert len([line for line in lines if line.rstrip().endswith("not offered")]) == 13
+
+
+def test_where_no_preset_fits_none_is_advised(cli, monkeypatch):
+    """A GTX 1080's owner is not sent to a list in which nothing fits."""
+    monkeypatch.setenv("VLLM_PKG_VARIANT", "")
+    monkeypatch.setenv("VLLM_PKG_HARDWARE", str(MACHINES / "gtx-1080.json"))
+
+    for force in ((), ("--force",)):
+        ended = cli("run", "--model", "qwen3-1.7b", *force)
+        assert ended.code == 78
+        assert ended.error_line().endswith(
+            "set VLLM_PKG_VARIANT to cpu; "
+            "no other preset fits either, see vllm-pkg hardware"
+        )
+
+
 def test_daemon_print_idles_without_a_model(cli):
     """Nothing selected means nothing to run, and that is no error."""
     ended = cli("daemon", "--print")
@@ -246,6 +272,7 @@ def test_daemon_print_hides_secrets(cli, monkeypatch, profile):
     """Key and tokens are shown as *** only, until they are asked for."""
     monkeypatch.setenv("VLLM_PKG_PROFILE", profile)
     env = [{"name": "MY_TOKEN", "value": "hf_secret"}]
+    cli("init")
     cli.store({"serveArgs": ["org/name"], "serveEnv": env})
 
     hidden = cli("daemon", "--print")
@@ -260,6 +287,18 @@ def test_daemon_print_hides_secrets(cli, monkeypatch, profile):
     assert "***" in hidden.out
     assert key in shown.out
     assert shown.document()["env"].items() >= {"MY_TOKEN": "hf_secret"}.items()
+
+
+@pytest.mark.parametrize("key", [None, "OldKey123"])
+def test_daemon_print_changes_nothing(cli, key):
+    """What a first start would run is shown; key and folders are left to that start."""
+    cli.store({"serveArgs": ["org/name"]} | ({} if key is None else {"apiKey": key}))
+    before = snapshot(cli.folder)
+
+    shown = cli("daemon", "--print", "--show-secrets").document()
+
+    assert shown["env"]["VLLM_API_KEY"] == (key or "made-at-the-first-start")
+    assert snapshot(cli.folder) == before
 
 
 def test_logs_prints_the_last_lines(cli):
