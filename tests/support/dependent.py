@@ -1,28 +1,43 @@
 """
 A dependent service: a program that sees the public folder, read-only, and nothing else.
 
-Run it as root with three arguments: the main volume, the public one, the API's base
-URL. In a mount namespace of its own it hides the main volume, remounts the public one
-read-only, reads the key there, and prints what it saw as JSON.
+Run it as root below ``unshare --mount``. It makes an empty folder its whole file
+system, with the public folder in it as StartOS mounts it, becomes the user that it is
+told, and prints as JSON what it saw. It imports everything first: no Python is there.
 """
 
 from __future__ import annotations
 
+import argparse
+import encodings.idna  # noqa: F401  # a connection encodes its address with it
+import http.client
 import json
+import os
 import subprocess
-import sys
-import urllib.request
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 
-def _isolate(main: str, public: str) -> None:
-    for command in (
-        ["mount", "--make-rprivate", "/"],
-        ["mount", "--bind", public, public],
-        ["mount", "-o", "remount,bind,ro", public],
-        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", main],
-    ):
-        subprocess.run(command, check=True)
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def _enter(root: str, folders: dict[str, str], uid: int) -> None:
+    """See nothing but some folders, read-only, and be somebody."""
+    _mount("--make-rprivate", "/")
+    _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root)
+    for name, folder in folders.items():
+        place = f"{root}/{name}"
+        Path(place).mkdir()
+        _mount("--bind", folder, place)
+        _mount("-o", "remount,bind,ro", place)
+    _mount("-o", "remount,ro", root)
+    os.chroot(root)
+    os.chdir("/")
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
 
 
 def _can_write(folder: Path) -> bool:
@@ -33,27 +48,53 @@ def _can_write(folder: Path) -> bool:
     return True
 
 
+def _readable(folder: Path) -> list[str]:
+    """Return the names of the files in a folder that this user can read."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file():
+                path.read_bytes()
+                found.append(path.relative_to(folder).as_posix())
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def _models(base_url: str, key: str) -> list[str]:
+    address = urlsplit(base_url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=10)
+    headers = {"Authorization": f"Bearer {key}"}
+    connection.request("GET", f"{address.path}/models", headers=headers)
+    answer = connection.getresponse().read()
+    return [model["id"] for model in json.loads(answer)["data"]]
+
+
 def main() -> None:
     """Look around as a dependent service does, and print what was seen."""
-    main_volume, public_volume, base_url = sys.argv[1:]
-    _isolate(main_volume, public_volume)
-    public = Path(public_volume)
-    key = json.loads((public / "credentials.json").read_text())["apiKey"]
-    request = urllib.request.Request(
-        f"{base_url}/models", headers={"Authorization": f"Bearer {key}"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        models = json.loads(answer.read())["data"]
-    print(
-        json.dumps(
-            {
-                "public": sorted(item.name for item in public.iterdir()),
-                "main": sorted(item.name for item in Path(main_volume).iterdir()),
-                "can_write": _can_write(public),
-                "models": [model["id"] for model in models],
-            }
-        )
-    )
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", required=True, help="an empty folder")
+    parser.add_argument("--public", required=True)
+    parser.add_argument("--main", help="mounted beside it, to see what is readable")
+    parser.add_argument("--uid", type=int, default=0)
+    parser.add_argument("--url", help="of the API, to ask for its models")
+    options = parser.parse_args()
+    folders = {"public": options.public}
+    if options.main:
+        folders["main"] = options.main
+    _enter(options.root, folders, options.uid)
+    public = Path("/public")
+    seen: dict[str, Any] = {
+        "uid": os.getuid(),
+        "root": sorted(item.name for item in Path("/").iterdir()),
+        "public": _readable(public),
+        "main": _readable(Path("/main")),
+        "can_write": _can_write(public),
+    }
+    if options.url:
+        key = json.loads((public / "credentials.json").read_text())["apiKey"]
+        seen["models"] = _models(options.url, key)
+    print(json.dumps(seen))
 
 
 if __name__ == "__main__":

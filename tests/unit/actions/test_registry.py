@@ -149,6 +149,33 @@ def test_an_unknown_action_gets_a_suggestion(context):
 
 
 @pytest.mark.parametrize(
+    ("args", "what", "hint"),
+    [
+        (
+            "org/name --port 1",
+            "config.value.args: --port is reserved: the service sets it itself",
+            "leave it out",
+        ),
+        (
+            "org/name 'x",
+            "config.value.args: the quote at line 1, column 10 is never closed: 'x",
+            "see its form: vllm-pkg action input set-model",
+        ),
+    ],
+)
+def test_a_wrong_input_gets_one_hint(context, args, what, hint):
+    """What the field's own problem advises, else where the form is; not both."""
+    value = {"config": {"selection": "custom", "value": {"args": args, "env": []}}}
+
+    with pytest.raises(InvalidArgument) as caught:
+        registry.run_action(context, "set-model", value)
+
+    assert (caught.value.message, caught.value.hint) == (what, hint)
+    (field,) = caught.value.fields
+    assert field.path == ("config", "value", "args")
+
+
+@pytest.mark.parametrize(
     ("statuses", "is_running", "message"),
     [
         ("only-running", False, "may only run while the service is running"),
