@@ -119,7 +119,7 @@ def test_without_a_model_the_service_idles(service, poller):
     assert health["message"] == 'No model selected. Run the "Set Model" action.'
     assert service.command("health").returncode == 59
     assert service.leftovers() == []
-    wait_until(lambda: poller.results() == ["disabled"], 10, "the monitoring's turn")
+    wait_until(lambda: poller.results() == ["disabled"], 30, "the monitoring's turn")
 
 
 def test_set_model_serves_a_repository_from_the_cache(service):

@@ -11,8 +11,9 @@ from vllm_pkg.cli.group import make_group
 from vllm_pkg.cli.output import JsonOption, print_json, print_table, print_text
 from vllm_pkg.errors import ConfigError, InvalidArgument
 from vllm_pkg.state import keys
-from vllm_pkg.state.credentials import API_KEY, load_key
+from vllm_pkg.state.credentials import load_key
 from vllm_pkg.state.secrets import Role
+from vllm_pkg.state.store import API_KEY
 
 app = make_group("The keys of the API.")
 

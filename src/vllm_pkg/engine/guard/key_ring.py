@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import EngineStartFailed
 from vllm_pkg.state import documents
-from vllm_pkg.state.credentials import API_KEY, is_usable_key
+from vllm_pkg.state.credentials import is_usable_key
 from vllm_pkg.state.secrets import Role, parse_secrets
+from vllm_pkg.state.store import API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
