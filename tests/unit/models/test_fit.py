@@ -345,7 +345,7 @@ def test_forced_preset_that_fits_is_not_changed():
 
 
 @pytest.mark.parametrize(
-    ("hardware", "message"),
+    ("hardware", "message", "hint"),
     [
         (
             cpu(64),
@@ -353,18 +353,20 @@ def test_forced_preset_that_fits_is_not_changed():
                 "Llama 3.3 70B Instruct cannot be served here: "
                 "not offered for machines that serve from the CPU"
             ),
+            "choose one that fits: vllm-pkg preset list",
         ),
         (
             Hardware(None, 0, 64, (), "test", ("The GPU is too old.",)),
             "Llama 3.3 70B Instruct cannot be served here: The GPU is too old",
+            "no other preset fits either, see vllm-pkg hardware",
         ),
     ],
 )
-def test_nothing_to_force(hardware, message):
-    """Where there is no configuration, force has nothing to serve."""
+def test_nothing_to_force(hardware, message, hint):
+    """Where there is no configuration, force has nothing to serve, nor others maybe."""
     with pytest.raises(PresetDoesNotFit) as caught:
         force_preset(find_preset("llama-33-70b"), hardware, PLACES)
-    assert caught.value.message == message
+    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 def test_required_fit():
