@@ -54,7 +54,7 @@ def run(
     if model is not None:
         selected = select_model(context, model, force=force)
         # What a forced preset lacks, or whether a repository runs here, stands in it.
-        print_text(selected.result.message)
+        print_text(selected.result.message or selected.result.title)
     elif default is not None and not load_store(settings).is_model_selected:
         select_model(context, default)
     store = load_store(settings)
