@@ -173,7 +173,7 @@ def picture(status: dict[str, Any]) -> RenderableType:
     from rich.text import Text  # noqa: PLC0415
 
     grid = Table.grid(padding=(0, 1))
-    for name, percent in progress_bars(status["start"]):
+    for name, percent in progress_bars(status):
         shown = "" if percent is None else f"{percent:3.0f} %"
         # Without a number the bar only moves: something goes on.
         bar = ProgressBar(completed=percent or 0.0, pulse=percent is None, width=40)
@@ -181,8 +181,12 @@ def picture(status: dict[str, Any]) -> RenderableType:
     return Group(Text(describe(status)), grid)
 
 
-def progress_bars(start: dict[str, Any] | None) -> list[tuple[str, float | None]]:
-    """Return what there is a bar for while the engine starts, with its percent."""
+def progress_bars(status: dict[str, Any]) -> list[tuple[str, float | None]]:
+    """Return what there is a bar for, with its percent: a start, and a switch."""
+    return [*_start_bars(status["start"]), *_switch_bars(status["switch"])]
+
+
+def _start_bars(start: dict[str, Any] | None) -> list[tuple[str, float | None]]:
     if start is None or start["phase"] == Phase.READY:
         return []
     name = phase_name(start["phase"]) or start["phase"]
@@ -190,6 +194,15 @@ def progress_bars(start: dict[str, Any] | None) -> list[tuple[str, float | None]
         (f"{name[:1].upper()}{name[1:]}", start["phasePercent"]),
         ("The whole start", start["percent"]),
     ]
+
+
+def _switch_bars(switches: dict[str, Any]) -> list[tuple[str, float | None]]:
+    current = switches["current"]
+    progress = None if current is None else current["progress"]
+    if progress is None:
+        return []
+    done, total = progress["bytesDone"], progress["bytesTotal"]
+    return [("Downloading the next model", 100.0 * done / total if total else None)]
 
 
 def _start(start: dict[str, Any] | None, health_text: str) -> list[str]:

@@ -12,11 +12,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.engine.phases import Phase
-from vllm_pkg.health.start_text import describe_download, describe_start, is_moving
+from vllm_pkg.health.download_text import Download
+from vllm_pkg.health.start_text import describe_start
 
 if TYPE_CHECKING:
     from vllm_pkg.health.progress import Stall
     from vllm_pkg.state.records import FailureRecord, StartRecord
+    from vllm_pkg.state.switch_file import SwitchProgress
 
 CHECK_ID: Final = "primary"
 CHECK_NAME: Final = "vLLM API"
@@ -95,6 +97,8 @@ class Observation:
         start: The record of the start, None when there is none.
         now_s: Seconds since boot.
         switch_note: What has to be known of the last switch of models.
+        preparation: How far a switch is that is being prepared, None when there is
+            none, or nothing of it has been downloaded.
     """
 
     is_model_selected: bool
@@ -108,6 +112,7 @@ class Observation:
     start: StartRecord | None = None
     now_s: float = 0.0
     switch_note: str | None = None
+    preparation: SwitchProgress | None = None
 
 
 @dataclass(frozen=True)
@@ -174,18 +179,19 @@ def _running(observation: Observation) -> HealthResult:
         return HealthResult(Result.FAILURE, message)
     if observation.elapsed_s < LOADING_WINDOW_S:
         return _with_detail(Result.LOADING, LOADING, observation)
-    if _is_downloading(observation, only_moving=True):
+    download = _download_of_start(observation)
+    if download is not None and download.is_moving(observation.now_s):
         return _with_detail(Result.FAILURE, TIMED_OUT, observation)
     return HealthResult(Result.FAILURE, TIMED_OUT)
 
 
 def check_download(observation: Observation) -> HealthResult:
     """Tell a download that moves from one that stands still."""
-    start = observation.start
-    if start is None or not _is_downloading(observation):
+    download = _download_of_start(observation) or _download_of_switch(observation)
+    if download is None:
         return _download_result(Result.DISABLED, NO_DOWNLOAD)
-    is_well = is_moving(start, observation.now_s)
-    text = describe_download(start, observation.now_s)
+    is_well = download.is_moving(observation.now_s)
+    text = download.describe(observation.now_s)
     return _download_result(Result.LOADING if is_well else Result.FAILURE, text)
 
 
@@ -193,12 +199,19 @@ def _download_result(result: Result, message: str) -> HealthResult:
     return HealthResult(result, message, id=DOWNLOAD_ID, name=DOWNLOAD_NAME)
 
 
-def _is_downloading(observation: Observation, *, only_moving: bool = False) -> bool:
+def _download_of_start(observation: Observation) -> Download | None:
     start = observation.start
     if start is None or observation.engine is not Engine.RUNNING:
-        return False
-    is_moved = not only_moving or is_moving(start, observation.now_s)
-    return start.phase == Phase.DOWNLOAD and is_moved
+        return None
+    return Download.of_start(start) if start.phase == Phase.DOWNLOAD else None
+
+
+def _download_of_switch(observation: Observation) -> Download | None:
+    progress = observation.preparation
+    # Where the service was stopped in the middle, nobody downloads.
+    if progress is None or not observation.is_host_running:
+        return None
+    return Download.of_switch(progress)
 
 
 def _with_detail(result: Result, text: str, observation: Observation) -> HealthResult:

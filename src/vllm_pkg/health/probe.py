@@ -27,6 +27,7 @@ from vllm_pkg.state.store import observe_store
 if TYPE_CHECKING:
     from vllm_pkg.health.progress import Stall
     from vllm_pkg.settings import Settings
+    from vllm_pkg.state.switch_file import SwitchProgress
 
 REQUEST_TIMEOUT_S: Final = 5.0
 BODY_SIZE_MAX_BYTES: Final = 64 * 1024
@@ -53,7 +54,9 @@ def check_all(
         StateError: store.json is damaged or cannot be read.
     """
     observation = observe(settings, clock or BootClock())
-    return (check_api(observation), check_download(observation))
+    preparation = _preparation(settings, observation.now_s)
+    with_switch = replace(observation, preparation=preparation)
+    return (check_api(observation), check_download(with_switch))
 
 
 def observe(settings: Settings, clock: Clock) -> Observation:
@@ -95,6 +98,26 @@ def _switch_note(settings: Settings) -> str | None:
         current = observe_switches(settings).current
         if current is not None and current.return_reason is not None:
             return describe_switch(replace(current, return_reason=None), None)
+    return None
+
+
+def _preparation(settings: Settings, now_s: float) -> SwitchProgress | None:
+    """Return how far the download of a switch is that is being prepared."""
+    if not settings.switch_file.exists():
+        return None
+    from vllm_pkg.state.switch import SwitchPhase  # noqa: PLC0415  # as above
+    from vllm_pkg.state.switch_file import (  # noqa: PLC0415
+        observe_switches,
+        read_progress,
+    )
+
+    with contextlib.suppress(StateError):
+        current = observe_switches(settings).current
+        if current is not None and current.phase is SwitchPhase.PREPARING:
+            progress = read_progress(settings, current.id)
+            # One of an earlier boot was written at a time that has not come yet.
+            is_present = progress is not None and progress.updated_s <= now_s
+            return progress if is_present else None
     return None
 
 

@@ -40,6 +40,7 @@ class SwitchProgress:
         bytes_per_s: The speed.
         eta_s: Seconds still to go; None: nobody can tell.
         is_stalled: Whether no byte has come for a while.
+        updated_s: When that was so, in seconds since boot.
     """
 
     id: str
@@ -49,6 +50,7 @@ class SwitchProgress:
     bytes_per_s: float
     eta_s: float | None
     is_stalled: bool
+    updated_s: float
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -60,6 +62,7 @@ class SwitchProgress:
             "bytesPerS": self.bytes_per_s,
             "etaS": self.eta_s,
             "isStalled": self.is_stalled,
+            "updatedS": self.updated_s,
         }
 
 
@@ -156,6 +159,7 @@ def read_progress(settings: Settings, switch_id: str) -> SwitchProgress | None:
             bytes_per_s=float(document["bytesPerS"]),
             eta_s=None if eta_s is None else float(eta_s),
             is_stalled=document["isStalled"] is True,
+            updated_s=float(document["updatedS"]),
         )
     except (KeyError, TypeError, ValueError):
         return None

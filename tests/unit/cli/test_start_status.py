@@ -100,7 +100,7 @@ def test_a_start_that_was_ready_says_how_long_it_took(cli, write):
     write(phase="ready", percent=100.0, ready_after_s=41.4)
 
     assert "Start:     ready after 41 s\n" in cli("status").out
-    assert progress_bars(cli("status", "--json").document()["start"]) == []
+    assert progress_bars(cli("status", "--json").document()) == []
 
 
 def test_a_start_whose_process_ended_is_not_shown(cli, write):
@@ -119,7 +119,7 @@ def test_a_start_has_two_bars(cli, write):
     with console.file:
         console.print(picture(status))
 
-    assert progress_bars(status["start"]) == [
+    assert progress_bars(status) == [
         ("Capturing the CUDA graphs", None),
         ("The whole start", 90.0),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -11,12 +12,21 @@ from support.settings_factory import make_settings
 from support.switching import NEW, OLD, OTHER, prepare_store
 from vllm_pkg.cli import switch
 from vllm_pkg.cli.main import main
+from vllm_pkg.cli.status import progress_bars
 from vllm_pkg.clock import BootClock
+from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.health.checker import check_api
-from vllm_pkg.health.probe import observe
-from vllm_pkg.state.records import FailureRecord
+from vllm_pkg.health.probe import check_all, observe
+from vllm_pkg.settings import load_settings
+from vllm_pkg.state.records import FailureRecord, HostRecord, write_record
 from vllm_pkg.state.switch import Switches, SwitchPhase, Waiting
-from vllm_pkg.state.switch_file import load_switches, request_switch, update_switches
+from vllm_pkg.state.switch_file import (
+    SwitchProgress,
+    load_switches,
+    request_switch,
+    update_switches,
+    write_progress,
+)
 
 PREPARING = "Preparing the switch to org/new, while org/old serves.\n"
 AT = "2026-01-01T00:00:00+00:00"
@@ -109,6 +119,74 @@ def test_health_says_why_another_model_is_not_served(settings):
 
     settings.switch_file.write_text("{")
     assert observe(settings, clock).switch_note is None
+
+
+def test_health_tells_the_download_of_a_switch(settings, capsys):
+    """It is a line of its own while the model is prepared, and no longer."""
+    with_host(settings)
+    assert _download() == "disabled"
+    request_switch(settings, NEW)
+    assert _download() == "disabled"
+    _write_progress(settings, bytes_done=2**20)
+    assert _download() == "loading"
+    assert main(["health"]) != 0
+    assert "Downloading org/new: 1 MiB of 4 MiB (25 %)" in capsys.readouterr().out
+
+    _write_progress(settings, bytes_done=2**20, is_stalled=True)
+    assert _download() == "failure"
+    _write_progress(settings, updated_s=BootClock().now_s() + 1000)
+    assert _download() == "disabled"
+    _write_progress(settings, bytes_done=2**20)
+    _set_phase(settings, SwitchPhase.PREPARED)
+    assert _download() == "disabled"
+    settings.switch_file.write_text("{")
+    assert _download() == "disabled"
+
+
+def test_a_switch_has_a_bar(settings, capsys):
+    """One for its download, without a number while nobody knows how much it is."""
+    request_switch(settings, NEW)
+    assert _bars(capsys) == []
+    _write_progress(settings, bytes_total=0)
+    assert _bars(capsys) == [("Downloading the next model", None)]
+    _write_progress(settings, bytes_done=2**20)
+    assert _bars(capsys) == [("Downloading the next model", 25.0)]
+    _set_phase(settings, SwitchPhase.PREPARED)
+    assert _bars(capsys) == []
+
+
+def with_host(settings):
+    """Write down that the host runs; it is this process."""
+    host = HostRecord(own_identity(), "127.0.0.1", 1, "/s")
+    write_record(settings.host_file, host)
+
+
+def _download():
+    """Return the result of the check of the download."""
+    return next(found.result for found in check_all(load_settings(os.environ))[1:])
+
+
+def _bars(capsys):
+    capsys.readouterr()
+    assert main(["status", "--json"]) == 0
+    return progress_bars(json.loads(capsys.readouterr().out))
+
+
+def _write_progress(settings, **changes):
+    """Write down how far the present switch is, as the fetcher does."""
+    current = load_switches(settings).current
+    assert current is not None
+    told = SwitchProgress(
+        id=current.id,
+        repository="org/new",
+        bytes_done=0,
+        bytes_total=2**22,
+        bytes_per_s=1e6,
+        eta_s=None,
+        is_stalled=False,
+        updated_s=BootClock().now_s(),
+    )
+    write_progress(settings, replace(told, **changes))
 
 
 def _set_phase(settings, phase, **changes):

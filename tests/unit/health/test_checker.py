@@ -16,6 +16,7 @@ from vllm_pkg.health.checker import (
 )
 from vllm_pkg.state.identity import ProcessIdentity
 from vllm_pkg.state.records import FailureRecord, StartRecord
+from vllm_pkg.state.switch_file import SwitchProgress
 
 LOADING = Observation(
     is_model_selected=True,
@@ -24,6 +25,7 @@ LOADING = Observation(
     elapsed_s=0.0,
     api=Api.SILENT,
 )
+READY = replace(LOADING, api=Api.READY)
 FAILURE = FailureRecord("t", 1.0, "b", "It broke.", "Mend it.", 1, True, 1)  # noqa: FBT003
 
 
@@ -143,6 +145,16 @@ STANDS_STILL = (
     "The download of org/name stands still at 1.0 GiB of 4.0 GiB (25 %)."
     " It is tried again by itself."
 )
+PREPARATION = SwitchProgress(
+    id="id",
+    repository="org/name",
+    bytes_done=1024**3,
+    bytes_total=4 * 1024**3,
+    bytes_per_s=10_000_000.0,
+    eta_s=322.0,
+    is_stalled=False,
+    updated_s=5000.0,
+)
 LOADING_TEXT = (
     "The model is loading. A first-time download and load can take 30+ minutes, a load"
     " from cache 15+ minutes, depending on hardware resources and bandwidth."
@@ -203,3 +215,46 @@ def test_the_download_is_a_check_of_its_own(change, result, message):
 
     assert (health.id, health.name) == ("download", "Model download")
     assert (health.result, health.message) == (result, message)
+
+
+@pytest.mark.parametrize(
+    ("change", "now_s", "result", "message"),
+    [
+        ({}, 5000.0, "loading", HOW_FAR),
+        ({"eta_s": None}, 5060.0, "loading", HOW_FAR.replace(", about 5 min left", "")),
+        (
+            {"bytes_done": 0, "bytes_total": 0},
+            5000.0,
+            "loading",
+            "Downloading org/name: finding out what is needed.",
+        ),
+        ({"is_stalled": True}, 5000.0, "failure", STANDS_STILL),
+        ({}, 5061.0, "failure", STANDS_STILL),
+    ],
+)
+def test_the_download_of_a_switch_is_told_too(change, now_s, result, message):
+    """While the old model serves, the next one's download moves or stands still."""
+    serving = replace(
+        READY, start=replace(MOVING, phase="ready"), preparation=PREPARATION
+    )
+    told = replace(PREPARATION, **change)
+
+    health = check_download(replace(serving, preparation=told, now_s=now_s))
+
+    assert (health.result, health.message) == (result, message)
+    assert check_api(serving).result == "success"
+
+
+def test_a_start_comes_before_a_switch():
+    """An engine that waits for its own model is what matters."""
+    mine = replace(MOVING, repository="org/mine")
+    observation = replace(LOADING, start=mine, preparation=PREPARATION, now_s=5000.0)
+
+    assert "org/mine" in check_download(observation).message
+
+
+def test_a_stopped_service_downloads_nothing():
+    """What a switch had written down before is no news then."""
+    stopped = replace(READY, preparation=PREPARATION, is_host_running=False)
+
+    assert check_download(stopped).message == "No download is under way."

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from vllm_pkg.engine.phases import Phase
+from vllm_pkg.health.download_text import Download
 from vllm_pkg.health.start_text import (
     PHASE_NAMES,
     describe_start,
-    is_moving,
     left_s,
     phase_name,
 )
@@ -130,12 +130,13 @@ def test_the_time_that_is_left_passes():
 
 def test_a_download_without_news_does_not_move():
     """A daemon that hangs does not look like one that downloads."""
-    never = replace(DOWNLOAD, updated_s=None)
+    told = Download.of_start(DOWNLOAD)
+    never = Download.of_start(replace(DOWNLOAD, updated_s=None))
 
-    assert is_moving(DOWNLOAD, NOW_S + 60)
-    assert not is_moving(DOWNLOAD, NOW_S + 60.1)
-    assert not is_moving(never, NOW_S)
-    assert is_moving(never, 950.0)
+    assert told.is_moving(NOW_S + 60)
+    assert not told.is_moving(NOW_S + 60.1)
+    assert not never.is_moving(NOW_S)
+    assert never.is_moving(950.0)
 
 
 def test_every_phase_has_words():

@@ -14,7 +14,7 @@ from vllm_pkg.state.switch_file import SwitchProgress
 AT = "2026-01-01T00:00:00+00:00"
 P = SwitchPhase
 SWITCH = Switch("id", NEW, OLD, AT, AT)
-PROGRESS = SwitchProgress("id", "org/new", 3 * 2**28, 2**30, 1e6, 130.0, False)  # noqa: FBT003
+PROGRESS = SwitchProgress("id", "org/new", 3 * 2**28, 2**30, 1e6, 130.0, False, 9.0)  # noqa: FBT003
 PREPARING = "Preparing the switch to org/new, while org/old serves."
 BACK = "Going back to org/old, because the switch to org/new failed: Why."
 
@@ -127,6 +127,7 @@ def test_programs_are_told_no_arguments():
                 "bytesPerS": 1e6,
                 "etaS": 130.0,
                 "isStalled": False,
+                "updatedS": 9.0,
             },
             "text": f"{PREPARING} Downloaded: 0.8 of 1.0 GiB (75 %), about 2 min left.",
         },

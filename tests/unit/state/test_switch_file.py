@@ -16,7 +16,9 @@ from vllm_pkg.state import switch_file
 from vllm_pkg.state.switch import Switches, SwitchPhase
 from vllm_pkg.state.switch_file import SwitchProgress
 
-PROGRESS = SwitchProgress("id", "org/new", 1, 2, 3.5, None, is_stalled=True)
+PROGRESS = SwitchProgress(
+    "id", "org/new", 1, 2, 3.5, None, is_stalled=True, updated_s=9.5
+)
 
 
 @pytest.fixture(name="settings")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -94,6 +95,8 @@ class Publisher:
             bytes_per_s=round(transfer.bytes_per_s, 1),
             eta_s=None if transfer.eta_s is None else round(transfer.eta_s, 1),
             is_stalled=transfer.is_stalled,
+            # Rounded down: it must not lie ahead for who looks at once.
+            updated_s=math.floor(now_s * 100) / 100,
         )
         # A full disk is told by the download itself, and better.
         with contextlib.suppress(StateError):
