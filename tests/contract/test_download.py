@@ -132,6 +132,25 @@ def test_second_repositories_are_fetched_too(downloads, hub, tmp_path):
     assert downloads.names("org/adapter") == set(adapter)
 
 
+def test_of_generation_settings_one_file_is_fetched(downloads, hub, tmp_path):
+    """Of another repository that names them vLLM reads nothing else."""
+    hub.add("org/other", write_model(tmp_path / "other", tiny_files()))
+    bare = {"config.json": b"{}", "tokenizer.json": b"{}"}
+    hub.add("org/bare", write_model(tmp_path / "bare", bare))
+
+    report = downloads.ensure("org/tiny", "--generation-config", "org/other")
+    downloads.ensure("org/tiny", "--generation-config", "org/bare")
+    downloads.ensure("org/tiny", "--generation-config", "vllm")
+    downloads.environ["HF_HUB_OFFLINE"] = "1"
+    downloads.ensure("org/tiny", "--generation-config", "org/other")
+
+    assert report.repositories == ("org/tiny", "org/other")
+    assert downloads.names("org/other") == {"generation_config.json"}
+    assert downloads.names("org/bare") == {"config.json"}
+    sent = {name for repo_id, name in hub.sent_bytes if repo_id == "org/other"}
+    assert sent == {"generation_config.json"}
+
+
 def test_a_branch_that_moves_is_followed_only_when_asked(downloads, hub, tmp_path):
     """A complete cache stays as it is; a refresh fetches only what has changed."""
     downloads.ensure("org/tiny")

@@ -30,6 +30,7 @@ _REQUIRED: Final = {
     Role.MODEL: ("config.json", "params.json"),
     Role.CONFIG: ("config.json", "params.json"),
     Role.ADAPTER: ("adapter_config.json",),
+    Role.GENERATION: ("generation_config.json", "config.json"),
 }
 _SHARD: Final = re.compile(r".*-(\d{5})-of-(\d{5})\.\w+")
 _SAFETENSORS: Final = ".safetensors"

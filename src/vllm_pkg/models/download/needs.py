@@ -1,8 +1,8 @@
 """
 Which repositories arguments of ``vllm serve`` name. Pure: folders are asked for.
 
-Source: vLLM 0.32, ``engine/arg_utils.py``, ``config/speculative.py`` and
-``lora/utils.py``.
+Source: vLLM 0.32, ``engine/arg_utils.py``, ``config/model.py``,
+``config/speculative.py`` and ``lora/utils.py``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ MAIN: Final = "main"
 AUTO: Final = "auto"
 IGNORED_BY_DEFAULT: Final = ("original/**/*",)
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?")
+# What --generation-config takes besides a folder or a repository.
+_NO_GENERATION: Final = frozenset({"", AUTO, "vllm"})
 _SPECULATIVE: Final = ("--speculative-config", "-sc")
+# The method whose model is a class of a program.
+_CUSTOM: Final = "custom_class"
 # What stands for a model of speculative decoding and is none.
 _NO_MODELS: Final = frozenset(
-    {"", "ngram", "[ngram]", "ngram_gpu", "suffix", "mtp", "custom_class"}
+    {"", "ngram", "[ngram]", "ngram_gpu", "suffix", "mtp", "extract_hidden_states"}
 )
 
 
@@ -35,6 +39,7 @@ class Role(StrEnum):
     CONFIG = "config"
     ADAPTER = "adapter"
     CODE = "code"
+    GENERATION = "generation"
 
 
 @dataclass(frozen=True)
@@ -165,18 +170,36 @@ def _second_repositories(
     config = _last(options, "--hf-config-path")
     if config:
         yield replace(base, repo_id=config, role=Role.CONFIG)
+    generation = _last(options, "--generation-config")
+    if generation not in _NO_GENERATION:
+        yield Need(repo_id=generation, role=Role.GENERATION)
     code = _last(options, "--code-revision")
     if code and base.is_code_trusted:
         yield replace(base, revision=code, role=Role.CODE)
-    speculative = _speculative(options)
-    if speculative.get("model", "") not in _NO_MODELS:
-        yield replace(
-            base,
-            repo_id=speculative["model"],
-            revision=speculative.get("revision") or MAIN,
-        )
+    yield from _draft(base, _speculative(options))
     for place in _adapters(options):
         yield Need(repo_id=place, role=Role.ADAPTER)
+
+
+def _draft(base: Need, speculative: Mapping[str, str]) -> Iterable[Need]:
+    """Return the model of speculative decoding, and its code of another revision."""
+    model = speculative.get("model", "")
+    if model in _NO_MODELS or _is_program(model, speculative.get("method", "")):
+        return
+    revision = speculative.get("revision") or MAIN
+    draft = replace(base, repo_id=model, revision=revision)
+    yield draft
+    code = speculative.get("code_revision")
+    if code and base.is_code_trusted:
+        yield replace(draft, revision=code, role=Role.CODE)
+
+
+def _is_program(model: str, method: str) -> bool:
+    """Whether a model of speculative decoding is a class, as ``module.Proposer``."""
+    if method:
+        return method == _CUSTOM
+    parts = model.split(".")
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
 
 
 def _speculative(options: Mapping[str, list[str]]) -> dict[str, str]:
@@ -184,7 +207,7 @@ def _speculative(options: Mapping[str, list[str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in _SPECULATIVE:
         found |= _texts(_json(_last(options, name)))
-        for key in ("model", "revision"):
+        for key in ("method", "model", "revision", "code_revision"):
             value = _last(options, f"{name}.{key}")
             if value:
                 found[key] = value
@@ -210,7 +233,7 @@ def _without_repeats(needs: list[Need]) -> tuple[Need, ...]:
         for need in needs
         if need.role in {Role.MODEL, Role.ADAPTER}
     }
-    parts = {Role.TOKENIZER, Role.CONFIG, Role.CODE}
+    parts = {Role.TOKENIZER, Role.CONFIG, Role.CODE, Role.GENERATION}
     return tuple(
         dict.fromkeys(
             need

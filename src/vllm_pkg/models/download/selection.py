@@ -44,6 +44,7 @@ _PATTERNS: Final[Mapping[str, tuple[str, ...]]] = {
     "pt": ("*.pt",),
     "npcache": ("*.bin", "*.pt"),
 }
+_GENERATION: Final = ("generation_config.json", "config.json")
 # What a training run leaves beside the weights.
 _OF_TRAINING: Final = (
     "training_args.bin",
@@ -113,6 +114,9 @@ def choose_files(
     if need.role is Role.ADAPTER:
         # The engine itself fetches the whole repository of an adapter.
         return tuple(sorted(sizes_bytes))
+    if need.role is Role.GENERATION:
+        # The second is read only where there is no first, and may hold the same.
+        return tuple(name for name in _GENERATION if name in sizes_bytes)[:1]
     if need.role is Role.CODE:
         return tuple(sorted(name for name in sizes_bytes if name.endswith(_CODE)))
     index = index_file(sizes_bytes, need)

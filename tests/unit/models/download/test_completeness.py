@@ -45,6 +45,7 @@ def test_a_consistent_snapshot_is_complete(settings):
     assert is_complete(settings, replace(NEED, revision=COMMIT))
     assert is_complete(settings, replace(NEED, role=Role.TOKENIZER))
     assert is_complete(settings, replace(NEED, role=Role.CONFIG))
+    assert is_complete(settings, replace(NEED, role=Role.GENERATION))
     assert is_complete(settings, replace(NEED, load_format="dummy"))
 
 

@@ -39,6 +39,14 @@ def named(*serve_args):
         ("org/name", "--tokenizer_revision", "main"),
         ("org/name", "--hf-config-path", "org/name"),
         ("org/name", "--code-revision", "v1"),
+        ("org/name", "--generation-config", "auto"),
+        ("org/name", "--generation-config", "vllm"),
+        ("org/name", "--generation-config", "/models/mine"),
+        ("org/name", "--generation-config", "org/name"),
+        ("org/name", "-sc", '{"method": "custom_class", "model": "mine.Proposer"}'),
+        ("org/name", "-sc.method=custom_class", "-sc.model=mine.Proposer"),
+        ("org/name", "-sc", '{"model": "package.mine.Proposer"}'),
+        ("org/name", "-sc", '{"method": "extract_hidden_states"}'),
         ("org/name", "--speculative-config", '{"method": "ngram", "model": "ngram"}'),
         ("org/name", "--speculative-config", '{"method": "mtp"}'),
         ("org/name", "--speculative-config", "{not json"),
@@ -53,15 +61,16 @@ def test_one_model_is_one_repository(serve_args):
 
 
 def test_second_repositories():
-    """Tokenizer, configuration, code, draft model and adapters are found."""
+    """Tokenizer, configurations, code, draft model and adapters are found."""
     assert named(
         *("org/name", "--revision", "v1", "--trust-remote-code"),
         *("--tokenizer", "org/words", "--tokenizer-revision", "v2"),
         "--hf-config-path=org/config",
+        *("--generation-config", "org/generation"),
         *("--code-revision", "v3"),
         *(
             "-sc",
-            '{"model": "org/draft", "revision": "v4", "num_speculative_tokens": 2}',
+            '{"model": "org/draft", "revision": "v4", "code_revision": "v5"}',
         ),
         *("--lora-modules", "one=org/one", '{"name": "two", "path": "org/two"}'),
         '--default-mm-loras={"audio": "org/three", "image": ["org/four"]}',
@@ -69,8 +78,10 @@ def test_second_repositories():
         ("org/name", "v1", Role.MODEL),
         ("org/words", "v2", Role.TOKENIZER),
         ("org/config", "v1", Role.CONFIG),
+        ("org/generation", "main", Role.GENERATION),
         ("org/name", "v3", Role.CODE),
         ("org/draft", "v4", Role.MODEL),
+        ("org/draft", "v5", Role.CODE),
         ("org/one", "main", Role.ADAPTER),
         ("org/two", "main", Role.ADAPTER),
         ("org/three", "main", Role.ADAPTER),

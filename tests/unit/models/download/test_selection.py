@@ -63,6 +63,21 @@ def test_a_large_file_of_an_unknown_kind_is_no_configuration():
     assert choose_files(sizes, Need("org/name"), None) == ("large.json", "small.xyz")
 
 
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        ({"config.json", "generation_config.json"}, {"generation_config.json"}),
+        ({"config.json", "tokenizer.json"}, {"config.json"}),
+        ({"tokenizer.json"}, set()),
+    ],
+)
+def test_generation_settings_are_one_file(names, chosen):
+    """Where there is none of its own, vLLM takes them from config.json."""
+    need = Need("org/name", role=Role.GENERATION)
+
+    assert choose(names | {"model.safetensors"}, need) == chosen
+
+
 def test_safetensors_come_before_other_formats():
     """Of several formats of the same weights one is loaded."""
     names = {"model.safetensors", "pytorch_model.bin", "model.pt"}
