@@ -296,9 +296,7 @@ def _serve(
     start = begin_start(settings, store, started_s)
     environ = command.environment(os.environ)
     if needs_fetching(model_argument(store.serve_args), environ):
-        # The program that transfers needs no key of ours.
-        keyless = {n: value for n, value in environ.items() if value != command.key}
-        fetched = fetch_models(settings, store.serve_args, keyless, start, BootClock())
+        fetched = fetch_models(settings, store.serve_args, environ, start, BootClock())
         if fetched.is_cancelled:
             return
         if fetched.is_complete:

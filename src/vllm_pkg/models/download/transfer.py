@@ -36,16 +36,13 @@ POLL_S: Final = 0.5
 PARALLEL: Final = 4
 # A line that stands still for this share of the timeout is shown as stalled.
 _STALL_SHOWN: Final = 1 / 3
-_DROPPED: Final = frozenset(
-    {
-        # Travels on standard input.
-        "HF_TOKEN",
-        "HUGGING_FACE_HUB_TOKEN",
-        # The caller has decided that the network may be used.
-        "HF_HUB_OFFLINE",
-        "TRANSFORMERS_OFFLINE",
-    }
-)
+# Words of names that stand for a secret. The Hub's token travels on standard input, and
+# no other one is needed: not the key of the API, and none that is meant for the engine.
+_SECRET_WORDS: Final = frozenset({"KEY", "TOKEN", "SECRET", "PASSWORD"})
+# Where a token is, and whether it is used: no secrets.
+_KEPT: Final = frozenset({"HF_TOKEN_PATH", "HF_HUB_DISABLE_IMPLICIT_TOKEN"})
+# The caller has decided that the network may be used.
+_DROPPED: Final = frozenset({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
 
 
 @dataclass(frozen=True)
@@ -208,13 +205,17 @@ def _request(work: Work, circumstances: Circumstances) -> Request:
 
 def child_environ(environ: Mapping[str, str], has_xet: bool) -> dict[str, str]:  # noqa: FBT001
     """
-    Return the environment of the program that transfers.
+    Return the environment of the program that transfers: without any secret.
 
     Args:
-        environ: Ours.
+        environ: The engine's, which holds the key of the API.
         has_xet: Whether it may use Xet.
     """
-    kept = {name: text for name, text in environ.items() if name not in _DROPPED}
+    kept = {
+        name: text
+        for name, text in environ.items()
+        if name not in _DROPPED and not _is_secret(name)
+    }
     kept |= {
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -222,3 +223,8 @@ def child_environ(environ: Mapping[str, str], has_xet: bool) -> dict[str, str]: 
         "HF_XET_CHUNK_CACHE_SIZE_BYTES": "0",
     }
     return kept if has_xet else kept | {"HF_HUB_DISABLE_XET": "1"}
+
+
+def _is_secret(name: str) -> bool:
+    words = name.upper().split("_")
+    return name not in _KEPT and not _SECRET_WORDS.isdisjoint(words)
