@@ -261,6 +261,33 @@ def test_a_damaged_header_is_found_without_reading_all(downloads):
     assert "its header is longer than the file" in ended.out
 
 
+def test_a_checked_download_mends_what_it_needs_and_nothing_else(downloads):
+    """Two damaged files are fetched anew; unchecked, only the cut one would be."""
+    damage(pointer(downloads), 2)
+    os.truncate(pointer(downloads, "tokenizer.json"), 100)
+    before = downloads.hub.sent_bytes.copy()
+
+    downloads.ensure("org/tiny")
+    unchecked = downloads.hub.sent_bytes - before
+    report = downloads.ensure("org/tiny", is_checked=True)
+    checked = downloads.hub.sent_bytes - before - unchecked
+
+    weights_bytes = len(tiny_files()[WEIGHTS])
+    assert set(unchecked) == {("org/tiny", "tokenizer.json")}
+    assert checked == {("org/tiny", WEIGHTS): weights_bytes}
+    assert report.bytes_fetched == weights_bytes
+    for name, content in tiny_files().items():
+        assert downloads.content("org/tiny", name) == content
+
+
+def test_a_checked_download_of_a_whole_cache_asks_nobody(downloads):
+    """Nothing is damaged, so the Hub hears nothing of it."""
+    before = len(downloads.hub.requests)
+
+    assert downloads.ensure("org/tiny", is_checked=True).bytes_fetched == 0
+    assert len(downloads.hub.requests) == before
+
+
 def test_nothing_is_removed_when_it_cannot_be_fetched(downloads):
     """A damaged file stays as long as the Hub does not answer."""
     damage(pointer(downloads), 2)

@@ -11,17 +11,21 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from support.fake_host import make_fake_host
+from support.hub_cache import COMMIT, write_cached_model
 from support.tiny_checkpoint import write_checkpoint
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 OFFLINE = {"name": "HF_HUB_OFFLINE", "value": "1"}
 TIMEOUT_S = 40.0
+WEIGHTS = Path("snapshots") / COMMIT / "model.safetensors"
+PREPARED = ("org/new", "org/broken", "org/mute", "org/hang")
 
 
 def custom(name, mode=None):
@@ -37,6 +41,8 @@ def host_fixture(tmp_path_factory):
     """A service that serves ``org/old``; each test leaves one that serves."""
     host = make_fake_host(tmp_path_factory.mktemp("switch"))
     host.main.mkdir()
+    for name in PREPARED:
+        write_cached_model(host.main / "models", name)
     store = {"serveArgs": ["org/old"], "serveEnv": [OFFLINE], "future": 1}
     (host.main / "store.json").write_text(json.dumps(store))
     host.start()
@@ -152,6 +158,22 @@ def test_what_cannot_be_prepared_is_not_swapped_in(host, tmp_path):
     assert failed["phase"] == "failed"
     assert "is not a folder with a model in it." in failed["reason"]
     assert len(host.fake.starts()) == before
+
+
+def test_what_is_damaged_is_not_swapped_in(host):
+    """Damage in the cache that may not be mended fails the switch; no restart."""
+    weights = write_cached_model(host.main / "models", "org/damaged") / WEIGHTS
+    with weights.open("r+b") as stream:
+        stream.write(bytes(64))
+    before = len(host.fake.starts())
+
+    set_model(host, custom("org/damaged"))
+    failed = wait_over(host)
+
+    assert failed["phase"] == "failed"
+    assert "org/damaged is not complete in the cache" in failed["reason"]
+    assert len(host.fake.starts()) == before
+    assert host.health()["result"] == "success"
 
 
 def test_what_does_not_fit_is_refused_at_the_field(host, tmp_path):

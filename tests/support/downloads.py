@@ -91,6 +91,7 @@ class Downloads:
         token: str = "",
         is_cancelled: Callable[[], bool] = lambda: False,
         is_refresh: bool = False,
+        is_checked: bool = False,
     ) -> DownloadReport:
         """Fetch what arguments name; pauses take no time."""
         environ = self.environ | ({"HF_TOKEN": token} if token else {})
@@ -104,6 +105,7 @@ class Downloads:
             circumstances,
             self.seen.append,
             is_refresh=is_refresh,
+            is_checked=is_checked,
         )
 
     def folder(self, repo_id: str) -> RepositoryFolder:

@@ -51,8 +51,13 @@ def needs_fetching(model: str, environ: Mapping[str, str]) -> bool:
         model: As the arguments of ``vllm serve`` name it.
         environ: The engine's environment. Who forbids the network there gets none.
     """
+    return is_from_hub(model) and not is_offline(environ)
+
+
+def is_from_hub(model: str) -> bool:
+    """Whether a model, as arguments name it, is a repository of the Hub."""
     is_elsewhere = model.startswith(("/", "./", "../", "~")) or "://" in model
-    return bool(model) and not is_elsewhere and not is_offline(environ)
+    return bool(model) and not is_elsewhere
 
 
 def is_offline(environ: Mapping[str, str]) -> bool:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from support import hub_faults
+from support.downloads import WEIGHTS, write_model
 from support.fake_clock import FakeClock
+from support.hub_cache import write_cached_model
 from support.hub_server import HubServer
 from support.settings_factory import make_settings
 from support.switching import OLD, prepare_store
 from support.tiny_checkpoint import write_checkpoint
 from vllm_pkg.errors import EngineStartFailed, ModelDoesNotFit, ModelFolderMissing
 from vllm_pkg.hosts.fetcher import preparation
-from vllm_pkg.models.download.errors import DownloadCancelled
+from vllm_pkg.models.download.errors import (
+    DownloadCancelled,
+    DownloadCorrupt,
+    OfflineIncomplete,
+    RepositoryHidden,
+)
+from vllm_pkg.models.download.hashing import header_problem
+from vllm_pkg.models.download.layout import RepositoryFolder
 from vllm_pkg.models.download.progress import Transfer, TransferState
+from vllm_pkg.models.tiny import tiny_files
 from vllm_pkg.state.store import EnvironmentVariable
 from vllm_pkg.state.switch import Selected, Switch
 from vllm_pkg.state.switch_file import read_progress
@@ -35,22 +46,103 @@ def prepare_fixture(tmp_path):
     return prepare
 
 
-def test_what_needs_no_download_is_prepared(prepare, tmp_path, monkeypatch):
-    """A folder, and a model that may not be fetched, are ready without their Hub."""
-    folder = write_checkpoint(tmp_path / "model")
+@pytest.fixture(name="hub")
+def hub_fixture(tmp_path, monkeypatch):
+    """A Hub that serves ``org/name``."""
     with HubServer() as hub:
-        hub.add("org/name", folder)
+        hub.add("org/name", write_model(tmp_path / "served", tiny_files()))
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield hub
 
-        prepare(str(folder))
+
+@pytest.fixture(name="damaged")
+def damaged_fixture(tmp_path, hub, prepare):
+    """The weights in the cache, whole but for their header: as long, and all zero."""
+    prepare("org/name")
+    folder = RepositoryFolder(make_settings(tmp_path).models_dir, "org/name")
+    weights = folder.pointer(folder.commit_of("main") or "", WEIGHTS)
+    with weights.open("r+b") as stream:
+        stream.write(bytes(64))
+    hub.sent_bytes.clear()
+    return weights
+
+
+def test_what_needs_no_download_is_prepared(prepare, tmp_path, hub):
+    """A folder, and a model that is in the cache, are ready without the Hub."""
+    (tmp_path / "config.json").write_text("{}")
+    write_cached_model(make_settings(tmp_path).models_dir, "org/name")
+
+    prepare(str(tmp_path))
+    prepare("org/name", env=(OFFLINE,))
+
+    assert hub.requests == []
+
+
+def test_what_is_missing_and_may_not_be_fetched_is_told(prepare):
+    """Offline, a model that is not in the cache fails while the old one serves."""
+    with pytest.raises(OfflineIncomplete, match="org/name is not complete"):
         prepare("org/name", env=(OFFLINE,))
-        asked = list(hub.requests)
-        # The same model, where it may be fetched.
-        _cancel(prepare)
 
-    assert asked == []
-    assert hub.requests
+
+def test_damage_in_the_cache_is_mended_and_nothing_else_is_fetched(
+    prepare, hub, damaged
+):
+    """A header of zeros, which no size shows, is found and fetched again."""
+    assert header_problem(damaged) is not None
+
+    prepare("org/name")
+
+    assert damaged.read_bytes() == tiny_files()[WEIGHTS]
+    # Whether it fits is asked before: of the Hub, where the weights here say nothing.
+    asked = {name for _, name in hub.sent_bytes}
+    assert asked == {WEIGHTS, "config.json"}
+
+
+@pytest.mark.usefixtures("damaged")
+def test_damage_that_may_not_be_fetched_again_is_told(prepare, hub):
+    """Offline, the reason names the file; nothing is asked for, nothing removed."""
+    before = len(hub.requests)
+
+    with pytest.raises(OfflineIncomplete) as caught:
+        prepare("org/name", env=(OFFLINE,))
+
+    assert caught.value.message == (
+        f"org/name: {WEIGHTS} is damaged in the cache"
+        " (its header is damaged), and HF_HUB_OFFLINE is set"
+    )
+    assert len(hub.requests) == before
+
+
+def test_damage_that_cannot_be_fetched_again_is_told(prepare, hub, damaged):
+    """Where the Hub has it no more, the reason says both, and what is there stays."""
+    del hub.repositories["org/name"]
+
+    with pytest.raises(RepositoryHidden) as caught:
+        prepare("org/name")
+
+    told = f"org/name: {WEIGHTS} is damaged in the cache (its header is damaged) and"
+    assert caught.value.message.startswith(f"{told} cannot be fetched again: ")
+    assert damaged.is_file()
+
+
+def test_mending_can_be_cancelled(prepare, hub, damaged):
+    """A switch that is given up meanwhile ends at once."""
+    hub.fail("org/name", hub_faults.API, hub_faults.stall(0))
+
+    with pytest.raises(DownloadCancelled):
+        prepare("org/name", is_cancelled=lambda: True)
+
+    assert damaged.is_file()
+
+
+def test_what_is_damaged_on_the_hub_is_told(prepare, hub, tmp_path):
+    """Weights that nobody can load fail the switch, and not the engine."""
+    broken = tiny_files() | {WEIGHTS: bytes(64), "tokenizer.json": b"{}"}
+    hub.add("org/broken", write_model(tmp_path / "broken", broken))
+
+    with pytest.raises(DownloadCorrupt, match="and it is so on the Hub, too"):
+        prepare("org/broken")
 
 
 def test_a_missing_folder_is_told(prepare, tmp_path):
@@ -75,16 +167,9 @@ def test_what_does_not_fit_is_told_before_the_download(prepare, tmp_path):
     assert caught.value.hint == "put --max-model-len 2048 into its arguments"
 
 
-def test_a_download_can_be_cancelled(prepare, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("hub")
+def test_a_download_can_be_cancelled(prepare):
     """A model of the Hub is fetched, until it is cancelled."""
-    with HubServer() as hub:
-        hub.add("org/name", write_checkpoint(tmp_path / "model"))
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        _cancel(prepare)
-
-
-def _cancel(prepare):
     asked = []
 
     def is_cancelled():

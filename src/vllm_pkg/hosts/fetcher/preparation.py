@@ -28,7 +28,7 @@ def prepare(
     settings: Settings, switch: Switch, is_cancelled: Callable[[], bool]
 ) -> None:
     """
-    Check the arguments and whether it fits, and fetch the model of a switch.
+    Check the arguments and whether it fits, and fetch and check the model of a switch.
 
     Args:
         settings: Settings in force.
@@ -40,7 +40,7 @@ def prepare(
     # Only when there is something to do: an idle fetcher is small.
     from vllm_pkg.engine.command import model_argument  # noqa: PLC0415
     from vllm_pkg.engine.daemon import check_model, plan_serving  # noqa: PLC0415
-    from vllm_pkg.engine.fetching import needs_fetching  # noqa: PLC0415
+    from vllm_pkg.engine.fetching import is_from_hub  # noqa: PLC0415
     from vllm_pkg.engine.fit_check import (  # noqa: PLC0415
         assess_serving,
         require_run,
@@ -55,12 +55,16 @@ def prepare(
         assess_serving(settings, hardware, plan.store.serve_args, store.serve_env)
     )
     environ = plan.command.environment(os.environ) if plan.command else {}
-    if not needs_fetching(model_argument(plan.store.serve_args), environ):
+    if not is_from_hub(model_argument(plan.store.serve_args)):
         return
     from vllm_pkg.models.download.ensure import ensure_models  # noqa: PLC0415
 
     publisher = Publisher(settings, switch.id)
-    ensure_models(settings, plan.store.serve_args, environ, publisher, is_cancelled)
+    ensure_models(
+        *(settings, plan.store.serve_args, environ, publisher, is_cancelled),
+        # Damage must show while the present model serves, and not after it has ended.
+        is_checked=True,
+    )
 
 
 class Publisher:

@@ -274,4 +274,7 @@ class Switcher:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    # The name of a repository is written as it is.
+    is_name = "/" in text.partition(" ")[0]
+    first = text[:1] if is_name else text[:1].upper()
+    return f"{first}{text[1:].rstrip('.')}."

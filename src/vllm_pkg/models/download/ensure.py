@@ -17,6 +17,7 @@ from vllm_pkg.models.download.completeness import is_complete
 from vllm_pkg.models.download.errors import OfflineIncomplete
 from vllm_pkg.models.download.examination import Examiner, Part
 from vllm_pkg.models.download.fetching import Fetcher
+from vllm_pkg.models.download.mending import Mender
 from vllm_pkg.models.download.needs import Needs, Role, needs_of_config, read_needs
 from vllm_pkg.models.download.transfer import Circumstances
 
@@ -56,6 +57,8 @@ def ensure_models(
     environ: Mapping[str, str],
     on_progress: Callable[[Transfer], None],
     is_cancelled: Callable[[], bool],
+    *,
+    is_checked: bool = False,
 ) -> DownloadReport:
     """
     Fetch what is missing of all models, tokenizers and adapters that arguments name.
@@ -70,6 +73,7 @@ def ensure_models(
             HF_HUB_OFFLINE is heeded.
         on_progress: Told twice a second how far it is.
         is_cancelled: Asked twice a second whether to end; what has arrived is kept.
+        is_checked: Whether what is there is looked through for damage, and mended.
     Returns:
         What was done.
     Raises:
@@ -80,7 +84,9 @@ def ensure_models(
         # Models then come from elsewhere, and the engine fetches them itself.
         return DownloadReport(is_complete=False, bytes_fetched=0, repositories=())
     circumstances = make_circumstances(settings, environ, is_cancelled)
-    return ensure_needs(settings, needs, circumstances, on_progress)
+    return ensure_needs(
+        settings, needs, circumstances, on_progress, is_checked=is_checked
+    )
 
 
 def ensure_needs(
@@ -90,6 +96,7 @@ def ensure_needs(
     on_progress: Callable[[Transfer], None],
     *,
     is_refresh: bool = False,
+    is_checked: bool = False,
 ) -> DownloadReport:
     """
     Fetch what is missing of some repositories.
@@ -100,6 +107,7 @@ def ensure_needs(
         circumstances: Under what a transfer runs.
         on_progress: Told twice a second how far it is.
         is_refresh: Whether the Hub is asked for newer commits of what is complete, too.
+        is_checked: Whether what is there is looked through for damage, and mended.
     Raises:
         DownloadError: something is missing and cannot be fetched; the class says why.
     """
@@ -118,6 +126,9 @@ def ensure_needs(
         known = {item.need for item in parts} | set(waiting)
         waiting += [extra for extra in _named_by(part) if extra not in known]
     fetched = Fetcher(settings, circumstances, on_progress).fetch_all(parts)
+    if is_checked:
+        mender = Mender(settings, circumstances, on_progress, is_offline=is_offline)
+        fetched += mender.mend(parts)
     return DownloadReport(
         is_complete=needs.is_all,
         bytes_fetched=fetched,

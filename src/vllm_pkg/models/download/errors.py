@@ -152,7 +152,7 @@ class HubRefused(DownloadError):
 
 
 class OfflineIncomplete(DownloadError):
-    """Something is missing in the cache, and HF_HUB_OFFLINE forbids to fetch it."""
+    """Something is not whole in the cache, and HF_HUB_OFFLINE forbids to fetch it."""
 
     code = "offline-incomplete"
     exit_code = 78

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from vllm_pkg.models.tiny import tiny_files
 
 # Of the content "hello\n": `git hash-object` and `sha256sum`.
 GIT_HASH = "ce013625030ba8dba906f756967f9e9ca394464a"
+MIB_BYTES = 2**20
 SHA256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 
 
@@ -188,3 +191,30 @@ def test_a_record_that_finds_no_room_is_a_full_disk():
 def test_the_hashes_of_this_test_are_right():
     """The figures above are those of the content."""
     assert hashlib.sha256(b"hello\n").hexdigest() == SHA256
+
+
+def test_a_quick_check_reads_headers_only(tmp_path):
+    """Of a terabyte of weights less than a mebibyte is read; a hash reads all of it."""
+    weights, small = tmp_path / "weights", tmp_path / "small"
+    size_bytes = 2**40
+    tensor = TENSOR | {"shape": [size_bytes], "data_offsets": [0, size_bytes]}
+    # Nothing of it is on the disk: the content is a hole.
+    weights.write_bytes(header({"a": tensor}))
+    os.truncate(weights, weights.stat().st_size + size_bytes)
+    small.write_bytes(bytes(2 * MIB_BYTES))
+
+    assert read_bytes(lambda: header_problem(weights)) < MIB_BYTES
+    hashed = read_bytes(lambda: hash_file(small, hashlib.sha256(), lambda _: None))
+    assert hashed >= small.stat().st_size
+
+
+def read_bytes(call):
+    """Return how many bytes this process has read while it was called."""
+
+    def count():
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if "rchar" in line))
+
+    before = count()
+    assert call() is None
+    return count() - before
