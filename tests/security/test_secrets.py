@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,16 +11,27 @@ import sys
 import psutil
 import pytest
 
+from support import hub_faults
 from support.canary import with_key
 from support.daemons import Daemon
+from support.downloads import write_model
 from support.fake_host import make_fake_host
 from support.fake_vllm import make_fake_vllm
+from support.hub_server import HubServer
 from support.waiting import wait_until
 from vllm_pkg.engine.processes import instance_id
+from vllm_pkg.models.download.worker import MODULE
+from vllm_pkg.models.tiny import tiny_files
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 KEY = "CANARYcanaryCANARY1234"
+
+
+VARIABLES = [
+    {"name": "PLAIN_NOTE", "value": "seen-by-everybody"},
+    {"name": "OTHER_SERVICE_TOKEN", "value": "CANARY-of-the-user"},
+]
 
 
 # A fault that nobody has thought of, where a command holds the key in its hands.
@@ -60,6 +72,15 @@ def _modes(host) -> dict[str, int]:
                 if not os.path.islink(path):  # noqa: PTH114
                     found[path] = os.lstat(path).st_mode & 0o777
     return found
+
+
+@pytest.fixture(name="hub")
+def hub_fixture(tmp_path):
+    """A Hub that serves ``org/next``, and never brings its tokenizer."""
+    with HubServer() as hub:
+        hub.add("org/next", write_model(tmp_path / "served", tiny_files()))
+        hub.fail("org/next", "tokenizer.json", hub_faults.stall(0))
+        yield hub
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077], indirect=True, ids=["000", "077"])
@@ -199,6 +220,55 @@ def test_t28_the_engine_gets_no_secret_of_another_program(daemon, guarantee):
 
 def _is_told(text):
     return b"launched with command:" in text and text.endswith(b"\n")
+
+
+@pytest.mark.parametrize("when", ["start", "switch"])
+def test_t28_a_transfer_gets_no_secret(host, hub, when, guarantee):
+    """T28: the program that downloads has neither the key nor a secret of the user."""
+    host.variables |= {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": ""}
+    host.public.mkdir()
+    (host.public / "credentials.json").write_text(json.dumps({"apiKey": KEY}))
+    if when == "start":
+        host.main.mkdir()
+        store = {"serveArgs": ["org/next"], "serveEnv": VARIABLES}
+        (host.main / "store.json").write_text(json.dumps(store))
+        host.start()
+    else:
+        host.select_model()
+        host.start()
+        host.wait_result("success")
+        value = {"args": "org/next", "env": VARIABLES}
+        document = {"config": {"selection": "custom", "value": value}}
+        arguments = ("action", "run", "set-model", "--input", "-")
+        host.json(*arguments, stdin=json.dumps(document))
+
+    found = wait_until(lambda: _of_transfer(host, hub), 60, "a transfer that waits")
+    secrets = [KEY, *(item["value"] for item in VARIABLES[1:])]
+    hits = [secret for secret in secrets if secret in found]
+    guarantee(
+        "T28",
+        "The program that downloads has neither the key nor another secret",
+        tried=len(secrets),
+        violations=len(hits),
+        unit=f"secrets, looked for in its environment and arguments during a {when}",
+        control="a variable of the user that is no secret is found there",
+    )
+
+    assert hits == []
+    assert VARIABLES[0]["value"] in found
+    if when == "switch":
+        assert host.fake.starts()[0]["env"]["VLLM_API_KEY"] == KEY
+
+
+def _of_transfer(host, hub) -> str:
+    """Return what is known of a transfer that waits for the Hub; empty: none does."""
+    waits = any("tokenizer.json" in request.path for request in hub.requests)
+    assert host.process is not None
+    for process in psutil.Process(host.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if waits and MODULE in process.cmdline():
+                return f"{process.cmdline()} {process.environ()}"
+    return ""
 
 
 def test_t28_loose_modes_are_repaired_before_the_engine_starts(host, guarantee):
