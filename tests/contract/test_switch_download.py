@@ -40,12 +40,12 @@ def hub_fixture(tmp_path_factory):
 
 @pytest.fixture(name="host", scope="module")
 def host_fixture(tmp_path_factory, hub):
-    """A service that serves a folder, and gives a silent Hub up after 3 seconds."""
+    """A service that serves a folder, and gives a silent Hub up after 8 seconds."""
     host = make_fake_host(tmp_path_factory.mktemp("switch"))
     host.variables |= {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_OFFLINE": "",
-        "VLLM_PKG_DOWNLOAD_STALL_TIMEOUT_S": "3",
+        "VLLM_PKG_DOWNLOAD_STALL_TIMEOUT_S": "8",
     }
     host.select_model()
     host.start()
