@@ -15,9 +15,9 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
      |                           EngineStopError, HostNotRunning(75, 409),
      |                           InstallFailed
      +- CacheError(73, 409)      ModelInUse, NotInCache, DeletionIncomplete
-     +- DownloadError(75, 502)   in models/download/errors.py:
-     |                           HubUnreachable, HubRateLimited(429), DownloadStalled,
-     |                           DownloadCancelled(409), DownloadCorrupt,
+     +- DownloadError(70, 502)   in models/download/errors.py: DownloadCorrupt,
+     |                           HubUnreachable(75), HubRateLimited(75, 429),
+     |                           DownloadStalled(75), DownloadCancelled(75, 409),
      |                           DiskFull(73, 507), CacheUnwritable(73, 500),
      |                           RepositoryNotFound(78, 404), RepositoryHidden(77, 401),
      |                           RevisionNotFound(78, 404), NoWeights(78, 422),

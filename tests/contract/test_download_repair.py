@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from support import hub_faults
 from support.command_line import MACHINES, run_program
 from support.downloads import WEIGHTS, make_downloads, write_model
 from support.hub_server import HubServer
-from support.tools import require
+from support.small_disk import small_disk
 from vllm_pkg.models.cache import list_cached
 from vllm_pkg.models.download import errors, fetching
 from vllm_pkg.models.tiny import tiny_files
@@ -33,18 +32,8 @@ def downloads_fixture(tmp_path):
 @pytest.fixture(name="small_disk")
 def small_disk_fixture(tmp_path):
     """A file system of 2 MiB, where the weights of 2.8 MiB do not fit."""
-    # Nothing but a real full disk says ENOSPC; .ci/run is root and skips nothing.
-    require(os.geteuid() == 0, "only root can mount a disk that becomes full")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False
-    )
-    require(mounted.returncode == 0, "no file system can be mounted here")
-    try:
+    with small_disk(tmp_path / "disk", "2m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def environment(downloads):

@@ -103,7 +103,11 @@ EXPECTED = {
         "module-missing",
         "",
     ),
-    "heads": (("tiny", "-tp", "3"), "heads-not-divisible", ""),
+    "heads": (
+        ("tiny", "-tp", "3"),
+        "heads-not-divisible",
+        "set --tensor-parallel-size to 2",
+    ),
     "batch": (
         ("tiny", "--max-num-batched-tokens", "1", "--max-num-seqs", "8"),
         "batch-smaller-than-requests",
@@ -122,7 +126,7 @@ EXPECTED = {
     "guessing": (
         ("tiny", "--speculative-config", GUESSING),
         "speculation-incomplete",
-        "",
+        "remove --speculative-config",
     ),
     "runner": (
         ("bert", "--runner", "generate"),

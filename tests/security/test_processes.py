@@ -136,7 +136,7 @@ def test_t11_a_killed_host_leaves_one_engine_at_most(host, guarantee):
     assert health["message"] == "The vLLM API is ready"
 
 
-@pytest.mark.parametrize("code", [2, 3, 74, 77, 78])
+@pytest.mark.parametrize("code", [2, 3, 73, 74, 77, 78])
 def test_t13_a_permanent_failure_is_tried_once(host, guarantee, code):
     """T13: an exit code that means "not again" is believed."""
     host.fake.set_exits(code, code, code)

@@ -7,7 +7,6 @@ works unchanged.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
@@ -34,24 +33,25 @@ from vllm_pkg.engine.hub_token import hub_variables
 from vllm_pkg.engine.launching import become_engine, begin_start
 from vllm_pkg.engine.options import load_options
 from vllm_pkg.engine.start_facts import read_start_facts
+from vllm_pkg.engine.start_failure import record_failure
 from vllm_pkg.errors import (
     EngineNotInstalled,
     ModelFolderMissing,
     PortInUse,
     ServiceError,
     SettingsInvalid,
-    StateWriteFailed,
 )
 from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.hardware.facts import Tier
 from vllm_pkg.models.local import ensure_local_model, local_model_of
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.settings_table import Profile, Variant
-from vllm_pkg.state import atomic, credentials, locks, permissions, records
+from vllm_pkg.state import atomic, credentials, locks, permissions
 from vllm_pkg.state.store import Store, load_store, observe_store
 
 if TYPE_CHECKING:
     from vllm_pkg.engine.command import EngineCommand
+    from vllm_pkg.engine.diagnosis.changes import Selection
     from vllm_pkg.settings import Settings
 
 LEFTOVER_GRACE_S: Final = 15.0
@@ -72,6 +72,11 @@ class Plan:
 
     store: Store
     command: EngineCommand | None
+
+    @property
+    def selected(self) -> Selection:
+        """What was to be served, as the acceptor returned it."""
+        return self.store.serve_args, self.store.serve_env
 
     def as_json(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """Return what ``daemon --print`` prints."""
@@ -185,6 +190,7 @@ def run_daemon(settings: Settings) -> int:
     clock = BootClock()
     started_s = clock.now_s()
     said: list[str] = []
+    plan: Plan | None = None
     # The log may hold many starts; whoever reads it looks for the last of these.
     _say(said, f"{START_MARK} {_utc_now()} ===")
     try:
@@ -193,7 +199,8 @@ def run_daemon(settings: Settings) -> int:
             _serve(settings, plan.store, plan.command, started_s, said)
             return 0
     except ServiceError as error:
-        _record_failure(settings, error, clock)
+        selected = None if plan is None else plan.selected
+        record_failure(settings, error, selected, clock)
         raise
     if plan.command is None:
         print("No model selected; waiting.", flush=True)  # noqa: T201
@@ -305,22 +312,6 @@ def _serve(
     # The engine inherits the mask, and handles these signals itself.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     become_engine(settings, program, command, start, said)
-
-
-def _record_failure(settings: Settings, error: ServiceError, clock: BootClock) -> None:
-    record = records.FailureRecord(
-        at=_utc_now(),
-        at_s=clock.now_s(),
-        boot_id=clock.boot_id(),
-        summary=f"The engine could not be started: {error.message}.",
-        hint=f"{error.hint[:1].upper()}{error.hint[1:]}.",
-        exit_code=error.exit_code,
-        is_final=False,
-        starts=1,
-    )
-    # A full disk may be the very failure: then the log alone has to tell it.
-    with contextlib.suppress(StateWriteFailed):
-        records.write_record(settings.failure_file, record)
 
 
 def _utc_now() -> str:

@@ -1,5 +1,5 @@
 """
-Why an engine ended: a pure reading of its exit status and its log.
+Why an engine ended, or was not started: a pure reading of exit status, log or error.
 
 A named cause out of the table of `diagnosis` wins; without one, the first line that
 names an error: the last ones are always generic (reference: "Engine core initialization
@@ -10,27 +10,33 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from vllm_pkg.engine.diagnosis.changes import describe_changes
+from vllm_pkg.engine.diagnosis.changes import describe_changes, useful_changes
 from vllm_pkg.engine.diagnosis.lines import LINE_CHARACTERS_MAX, plain_text, read_line
 from vllm_pkg.engine.diagnosis.matcher import Diagnosis
 from vllm_pkg.engine.diagnosis.rules import load_causes
 from vllm_pkg.engine.gpu_memory import HOLDER_MARK
+from vllm_pkg.engine.options import load_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vllm_pkg.engine.diagnosis.matcher import Cause
+    from vllm_pkg.engine.diagnosis.changes import Selection
+    from vllm_pkg.errors import ServiceError
     from vllm_pkg.state.records import SettingChange
 
 START_MARK: Final = "=== vllm-pkg: engine start"
 TAIL_LINES: Final = 20
 CAUSE_LENGTH_MAX: Final = 300
 HOLDERS_MAX: Final = 16
-# 2: vLLM refused an argument. 3, 74, 77, 78: our own permanent failures.
-FINAL_EXIT_CODES: Final = frozenset({2, 3, 74, 77, 78})
+# 2: vLLM refused an argument. 3, 73, 74, 77, 78: our own permanent failures.
+FINAL_EXIT_CODES: Final = frozenset({2, 3, 73, 74, 77, 78})
+# Of those, the ones that another selection mends.
+_SELECTION_EXIT_CODES: Final = frozenset({2, 3, 78})
+# Our own failures that pass by themselves: the Hub or the port may be there later.
+TRY_LATER_EXIT_CODE: Final = 75
 
 _CAUSE: Final = re.compile(
     r"^(?:vllm(?: serve)?: error: |error: |[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)"
@@ -84,20 +90,20 @@ def report_exit(exit_code: int, lines: Iterable[str]) -> ExitReport:
     for line in lines:
         reading.feed(line)
     named = reading.diagnosis.finish(exit_code)
-    is_final = exit_code in FINAL_EXIT_CODES or (named is not None and named.is_final)
+    is_final = is_final_exit(exit_code) or (named is not None and named.is_final)
     summary = f"The engine ended with {_status(exit_code)}"
     holders = reading.holder_hint()
     if named is None:
         cause = reading.cause
         return ExitReport(
             summary=f"{summary}: {cause}." if cause else f"{summary}.",
-            hint=holders or _hint(exit_code, is_final=is_final),
+            hint=holders or _hint(exit_code),
             is_final=is_final,
             log_tail=reading.tail,
         )
     return ExitReport(
         summary=f"{summary}. {named.explanation}",
-        hint=f"{holders} {_fix(named)}" if holders else _fix(named),
+        hint=" ".join(filter(None, (holders, named.fix, _offer(named.changes)))),
         is_final=is_final,
         log_tail=reading.tail,
         cause=named.id,
@@ -105,6 +111,52 @@ def report_exit(exit_code: int, lines: Iterable[str]) -> ExitReport:
         evidence=named.evidence,
         changes=named.changes,
     )
+
+
+def report_error(error: ServiceError, selected: Selection | None) -> ExitReport:
+    """
+    Report on a start that this package itself gives up.
+
+    Its error says more than any rule: what happened and what to do are its own. The
+    table adds the cause, by the error's code or else by its words, and the changes.
+
+    Args:
+        error: Why it is given up.
+        selected: What was to be served: only what it has can be changed; None: it is
+            not known, so nothing can.
+    """
+    diagnosis = Diagnosis(load_causes())
+    diagnosis.feed(read_line(f"error: {error.message}; {error.hint}"))
+    named = diagnosis.of_error(error.code) or diagnosis.finish(error.exit_code)
+    report = ExitReport(
+        summary=f"The engine could not be started: {error.message}.",
+        hint=as_sentence(error.hint),
+        is_final=is_final_exit(error.exit_code),
+        log_tail=(),
+    )
+    if named is None:
+        return report
+    changes: tuple[SettingChange, ...] = ()
+    if selected is not None:
+        changes = useful_changes(*selected, named.changes, load_options())
+    return replace(
+        report,
+        hint=" ".join(filter(None, (report.hint, _offer(changes)))),
+        cause=named.id,
+        explanation=named.explanation,
+        evidence=named.evidence,
+        changes=changes,
+    )
+
+
+def is_final_exit(exit_code: int) -> bool:
+    """Whether an exit status says that another start would only fail again."""
+    return exit_code in FINAL_EXIT_CODES
+
+
+def as_sentence(text: str) -> str:
+    """Return the message or hint of an error as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def find_cause(lines: Iterable[str]) -> str | None:
@@ -166,20 +218,19 @@ class _Reading:
         )
 
 
-def _fix(cause: Cause) -> str:
-    if not cause.changes:
-        return cause.fix
-    offer = describe_changes(cause.changes)
-    return f'{cause.fix} The "Apply Fix" action can do it: {offer}.'
+def _offer(changes: tuple[SettingChange, ...]) -> str:
+    if not changes:
+        return ""
+    return f'The "Apply Fix" action can do it: {describe_changes(changes)}.'
 
 
 def _status(exit_code: int) -> str:
     return f"exit code {exit_code}" if exit_code >= 0 else "a signal"
 
 
-def _hint(exit_code: int, *, is_final: bool) -> str:
+def _hint(exit_code: int) -> str:
     if exit_code < 0:
         return "The machine may be out of memory; if so, choose a smaller model."
-    if is_final:
+    if exit_code in _SELECTION_EXIT_CODES:
         return 'Correct the model or its arguments with the "Set Model" action.'
     return "See the service logs for the rest."

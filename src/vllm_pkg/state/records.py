@@ -126,6 +126,9 @@ class FailureRecord:
         evidence: The line of the log that told it.
         changes: The settings that would help, all together.
         selection: Fingerprint of the selection that failed; the changes are for it.
+        fix: What to do about it, without what the host does next.
+        pid: The daemon that wrote it, of a start that it gave up itself; None where the
+            host tells how an engine has ended.
     """
 
     at: str
@@ -142,6 +145,8 @@ class FailureRecord:
     evidence: str | None = None
     changes: tuple[SettingChange, ...] = ()
     selection: str | None = None
+    fix: str = ""
+    pid: int | None = None
 
     @property
     def is_of_state(self) -> bool:
@@ -238,6 +243,8 @@ def read_failure(settings: Settings) -> FailureRecord | None:
             evidence=_text(document.get("evidence")),
             changes=tuple(_change(item) for item in document.get("changes", ())),
             selection=_text(document.get("selection")),
+            fix=str(document.get("fix", "")),
+            pid=_optional(int, document.get("pid")),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -53,6 +53,7 @@ def test_first_specific_error_is_the_cause(lines, cause):
         (2, True),
         (3, True),
         (70, False),
+        (73, True),
         (74, True),
         (75, False),
         (77, True),
@@ -62,7 +63,7 @@ def test_first_specific_error_is_the_cause(lines, cause):
     ],
 )
 def test_which_exits_are_final(code, is_final):
-    """A refused argument and a permanent failure are final, a crash is not."""
+    """A refused argument and what we know not to pass are final, a crash is not."""
     assert report_exit(code, []).is_final is is_final
 
 
@@ -75,6 +76,17 @@ def test_summary_and_hint_of_a_refused_argument():
     )
     assert "Set Model" in report.hint
     assert report.log_tail == ("vllm serve: error: unknown --x",)
+
+
+@pytest.mark.parametrize("code", [73, 74, 77])
+def test_no_other_model_mends_a_disk_or_a_token(code):
+    """Without a cause in the log, the hint names no action that would not help."""
+    report = report_exit(code, ["error: the disk is full; free some"])
+
+    assert report.summary == (
+        f"The engine ended with exit code {code}: the disk is full; free some."
+    )
+    assert report.hint == "See the service logs for the rest."
 
 
 def test_summary_of_a_signal_names_memory():

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_pkg.hosts.standalone.backoff import Decision, after_exit
+from vllm_pkg.hosts.standalone.backoff import Decision, FailedStarts, after_exit
+
+
+def _crash(failed):
+    return after_exit(failed, was_ready=False, is_final=False)
+
+
+def _pass(failed):
+    return after_exit(failed, was_ready=False, is_final=False, is_passing=True)
 
 
 def test_delays_grow_to_a_limit_and_end():
     """Ten failed starts in a row: growing delays, at most a minute, then no more."""
-    failed, delays = 0, []
+    failed, delays = FailedStarts(), []
     while True:
-        decision = after_exit(failed, was_ready=False, is_final=False)
-        failed = decision.failed_starts
+        decision = _crash(failed)
+        failed = decision.failed
         delays.append(decision.delay_s)
         if decision.delay_s is None:
             break
@@ -20,14 +28,44 @@ def test_delays_grow_to_a_limit_and_end():
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60, None]
 
 
-@pytest.mark.parametrize("failed", [0, 5, 9])
-def test_a_final_exit_is_not_repeated(failed):
-    """A permanent failure is given up on at once."""
-    decision = after_exit(failed, was_ready=False, is_final=True)
+def test_what_passes_is_tried_for_ever():
+    """The same delays, at most a minute, and no end: not after ten, nor thousands."""
+    failed, delays = FailedStarts(), []
+    for _ in range(5000):
+        decision = _pass(failed)
+        failed = decision.failed
+        delays.append(decision.delay_s)
 
-    assert decision == Decision(None, failed + 1)
+    assert delays[:7] == [1, 2, 4, 8, 16, 32, 60]
+    assert set(delays[7:]) == {60}
+    assert failed == FailedStarts(5000, 0)
+
+
+def test_what_passes_hides_no_crash_loop():
+    """Crashes are counted past it, and end after ten; it does not end them earlier."""
+    failed, ends = FailedStarts(), []
+    for _ in range(20):
+        failed = _pass(failed).failed
+        decision = _crash(failed)
+        failed = decision.failed
+        ends.append(decision.delay_s is None)
+
+    assert ends.index(True) == 9
+
+
+@pytest.mark.parametrize("count", [0, 5, 9])
+@pytest.mark.parametrize("is_passing", [False, True])
+def test_a_final_exit_is_not_repeated(count, is_passing):
+    """A permanent failure is given up on at once."""
+    decision = after_exit(
+        FailedStarts(count, 0), was_ready=False, is_final=True, is_passing=is_passing
+    )
+
+    assert decision == Decision(None, FailedStarts(count + 1, int(not is_passing)))
 
 
 def test_an_engine_that_was_ready_counts_anew():
     """A crash after readiness begins the delays again."""
-    assert after_exit(9, was_ready=True, is_final=False) == Decision(1.0, 1)
+    decision = after_exit(FailedStarts(9, 9), was_ready=True, is_final=False)
+
+    assert decision == Decision(1.0, FailedStarts(1, 1))

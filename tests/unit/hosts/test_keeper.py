@@ -11,6 +11,7 @@ from support.fake_clock import FakeClock
 from support.settings_factory import make_settings
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.hosts.standalone import keeper as keeper_module
+from vllm_pkg.hosts.standalone.backoff import FailedStarts
 from vllm_pkg.hosts.standalone.keeper import IDLE_WAIT_S, Keeper
 from vllm_pkg.state import records
 
@@ -96,7 +97,7 @@ def test_start_by_a_person_resets_the_delays(keeper):
     assert keeper.wait_s() == 1.0
 
 
-@pytest.mark.parametrize("code", [2, 3, 74, 78])
+@pytest.mark.parametrize("code", [2, 3, 73, 74, 77, 78])
 def test_permanent_failure_is_given_up_on(keeper, code, capsys):
     """A permanent failure is told and not started again."""
     _exit(keeper, code)
@@ -106,6 +107,44 @@ def test_permanent_failure_is_given_up_on(keeper, code, capsys):
     assert failure.is_final
     assert keeper.due_s is None
     assert "It is not started again." in capsys.readouterr().err
+
+
+def _start_and_fail(keeper, code):
+    keeper.clock.seconds += keeper.wait_s()
+    keeper.start_if_due()
+    keeper.on_event("PROCESS_STATE_STARTING", ENGINE)
+    _exit(keeper, code)
+
+
+def test_a_network_that_is_down_is_waited_for(keeper):
+    """Exit code 75 is tried again for as long as it takes, at most a minute apart."""
+    waits = []
+    _exit(keeper, 75)
+    for _ in range(30):
+        waits.append(keeper.wait_s())
+        _start_and_fail(keeper, 75)
+
+    failure = records.read_failure(keeper.settings)
+    assert failure is not None
+    assert (failure.is_final, failure.starts) == (False, 31)
+    assert failure.hint.startswith("It is started again in 60 s.")
+    assert waits == [1, 2, 4, 8, 16, 32, *[60] * 24]
+
+
+def test_a_crash_loop_between_outages_ends(keeper):
+    """The control: crashes are given up on at the tenth, whatever lies between."""
+    _exit(keeper, 75)
+    for _ in range(9):
+        _start_and_fail(keeper, 1)
+        _start_and_fail(keeper, 75)
+    before = records.read_failure(keeper.settings)
+    _start_and_fail(keeper, 1)
+
+    after = records.read_failure(keeper.settings)
+    assert before is not None
+    assert after is not None
+    assert (before.is_final, after.is_final) == (False, True)
+    assert keeper.due_s is None
 
 
 def test_stop_cancels_a_planned_start(keeper):
@@ -122,7 +161,7 @@ def test_other_processes_do_not_matter(keeper):
     keeper.on_event("PROCESS_STATE_RUNNING", ENGINE)
 
     assert keeper.due_s is None
-    assert keeper.failed_starts == 0
+    assert keeper.failed == FailedStarts()
 
 
 def test_refused_start_is_logged(keeper, capsys):
@@ -148,7 +187,7 @@ def test_readiness_resets_and_clears_the_failure(keeper, monkeypatch):
     keeper.on_event("TICK_5", {"when": "2"})
 
     assert keeper.was_ready
-    assert keeper.failed_starts == 0
+    assert keeper.failed == FailedStarts()
     assert records.read_failure(keeper.settings) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,12 @@ from support.settings_factory import make_settings
 from vllm_pkg.actions import registry
 from vllm_pkg.actions.protocol import ActionContext
 from vllm_pkg.hosts.standalone.keeper import Keeper
-from vllm_pkg.state.records import SettingChange, read_failure
+from vllm_pkg.state.records import (
+    FailureRecord,
+    SettingChange,
+    read_failure,
+    write_record,
+)
 from vllm_pkg.state.store import ModelSelection, load_store, update_store
 
 ENGINE = {"processname": "engine"}
@@ -44,6 +50,27 @@ def keeper_fixture(tmp_path):
     return Keeper(settings, ExitedSupervisor(), FakeClock())
 
 
+def _tell(keeper, **changes):
+    """Let the daemon, process 7, have written down why it starts nothing."""
+    failure = FailureRecord(
+        at="t",
+        at_s=1.0,
+        boot_id=keeper.clock.boot_id(),
+        summary="The engine could not be started: no such branch.",
+        hint="Leave it out.",
+        exit_code=1,
+        is_final=False,
+        starts=1,
+        cause="revision-not-found",
+        explanation="There is none.",
+        changes=(SettingChange("--revision", is_removed=True),),
+        selection="0a1b",
+        fix="Leave it out.",
+        pid=7,
+    )
+    write_record(keeper.settings.failure_file, replace(failure, **changes))
+
+
 def _select(settings, *args):
     selection = ModelSelection("some-preset")
     update_store(settings, lambda store: store.with_model(args, (), selection))
@@ -74,6 +101,34 @@ def test_the_cause_is_recorded(keeper):
     assert failure.is_final
     assert (failure.evidence or "").startswith("Value error, User-specified")
     assert failure.changes == (SettingChange("--max-model-len", "2048"),)
+
+
+def test_what_the_daemon_wrote_is_kept(keeper):
+    """Its cause, fix and selection stay; the keeper adds what happens next."""
+    keeper.on_event("PROCESS_STATE_STARTING", ENGINE)
+    _tell(keeper)
+    keeper.on_event("PROCESS_STATE_EXITED", ENGINE | {"pid": "7"})
+
+    failure = read_failure(keeper.settings)
+    assert failure is not None
+    assert failure.summary == "The engine could not be started: no such branch."
+    assert failure.hint == "It is started again in 1 s. Leave it out."
+    assert (failure.cause, failure.fix) == ("revision-not-found", "Leave it out.")
+    assert failure.changes == (SettingChange("--revision", is_removed=True),)
+    assert (failure.selection, failure.pid) == ("0a1b", None)
+    assert failure.log_tail[-1] == "ValueError: x"
+
+
+@pytest.mark.parametrize("changes", [{"pid": 8}, {"pid": None}, {"boot_id": "other"}])
+def test_what_another_one_wrote_is_not_taken_for_it(keeper, changes):
+    """Another process, another boot, or the keeper itself: the log tells."""
+    keeper.on_event("PROCESS_STATE_STARTING", ENGINE)
+    _tell(keeper, **changes)
+    keeper.on_event("PROCESS_STATE_EXITED", ENGINE | {"pid": "7"})
+
+    failure = read_failure(keeper.settings)
+    assert failure is not None
+    assert failure.cause == "context-exceeds-model"
 
 
 def test_the_fix_is_offered_and_made(keeper):

@@ -34,6 +34,8 @@ NAMED = FailureRecord(
         SettingChange("VLLM_CPU_KVCACHE_SPACE", "4"),
     ),
     selection="0a1b",
+    fix="f",
+    pid=7,
 )
 
 
@@ -49,7 +51,10 @@ def test_a_record_of_an_older_version_has_no_cause(tmp_path):
     """A record without the new fields is understood as before."""
     settings = make_settings(tmp_path)
     document = asdict(PLAIN)
-    for name in ("cause", "explanation", "evidence", "changes", "selection"):
+    for name in (
+        *("cause", "explanation", "evidence", "changes", "selection"),
+        *("fix", "pid"),
+    ):
         del document[name]
     settings.run_dir.mkdir(parents=True)
     settings.failure_file.write_text(json.dumps(document))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from vllm_pkg.engine.diagnosis.rules import ChangeRule
     from vllm_pkg.engine.options import Option
 
+# Arguments as the acceptor returned them, and the engine's variables.
+Selection = tuple[tuple[str, ...], tuple[EnvironmentVariable, ...]]
+
 
 def plan_changes(
     rules: Sequence[ChangeRule], values: Mapping[str, str]
@@ -76,6 +79,21 @@ def apply_changes(
     return arguments, environment
 
 
+def useful_changes(
+    arguments: tuple[str, ...],
+    environment: tuple[EnvironmentVariable, ...],
+    changes: Sequence[SettingChange],
+    options: Mapping[str, Option],
+) -> tuple[SettingChange, ...]:
+    """Return those of some changes that change anything; see `apply_changes`."""
+    before = (arguments, environment)
+    return tuple(
+        change
+        for change in changes
+        if apply_changes(*before, (change,), options) != before
+    )
+
+
 def fingerprint(
     arguments: Sequence[str], environment: Sequence[EnvironmentVariable]
 ) -> str:
@@ -114,11 +132,21 @@ def _compute(rule: ChangeRule, values: Mapping[str, str]) -> Decimal | None:
         if not enough:
             return None
         number = Decimal(min(enough))
+    if rule.even_parts_of is not None:
+        number = _even_parts(Decimal(values[rule.even_parts_of]), number)
     if rule.least is not None and number < Decimal(rule.least):
         return None
     if rule.most is not None and number > Decimal(rule.most):
         return None
     return number
+
+
+def _even_parts(amount: Decimal, most: Decimal) -> Decimal:
+    """Return the largest power of two that divides an amount evenly, up to *most*."""
+    parts = Decimal(1)
+    while 2 * parts <= most and amount % (2 * parts) == 0:
+        parts *= 2
+    return parts
 
 
 def _describe(change: SettingChange) -> str:
@@ -135,7 +163,8 @@ def _without_option(arguments: tuple[str, ...], option: Option) -> tuple[str, ..
     for argument in arguments:
         if argument.startswith("-"):
             name, has_value, _ = argument.partition("=")
-            is_taken = name in option.names
+            # A dotted name sets one key of the option's JSON object.
+            is_taken = name.partition(".")[0] in option.names
             if is_taken:
                 # Its values follow, unless there are none or one stands in it.
                 is_open = not has_value and option.values is not Values.NONE

@@ -150,6 +150,18 @@ class Diagnosis:
                 return self._cause(id_, None)
         return None
 
+    def of_error(self, code: str) -> Cause | None:
+        """
+        Return the cause that an error of this package stands for, or None.
+
+        Args:
+            code: The error's code.
+        """
+        for id_, rule in self._table.causes.items():
+            if code in rule.codes:
+                return self._cause(id_, None)
+        return None
+
     def _try(self, probe: _Probe, text: str) -> None:
         if probe.id in self._found:
             return

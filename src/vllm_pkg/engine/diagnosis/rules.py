@@ -1,8 +1,9 @@
 """
 The table of causes, read from causes.yaml and checked.
 
-Each rule says by which text or exit status a cause is recognised, what it means in
-plain words, what to do, and, where a setting helps, exactly which.
+Each rule says by which text, exit status or error of this package a cause is
+recognised, what it means in plain words, what to do, and, where a setting helps,
+exactly which.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class ChangeRule(PackageModel):
         share: What to multiply the number by.
         round_down_to: A number of which the result is to be a multiple.
         round_up_to_one_of: Numbers of which the smallest that suffices is taken.
+        even_parts_of: A value that has to be divided: the largest power of two that
+            divides it evenly is taken, up to the number.
         least: Below it the change is not worth making, and none is offered.
         most: The same above it.
     """
@@ -81,20 +84,22 @@ class ChangeRule(PackageModel):
     share: Number | None = None
     round_down_to: Number | None = None
     round_up_to_one_of: Tuple[int] = ()
+    even_parts_of: Text | None = None
     least: Number | None = None
     most: Number | None = None
 
     @property
     def is_number(self) -> bool:
         """Whether its value is computed."""
-        rounded = self.round_down_to is not None or bool(self.round_up_to_one_of)
-        return rounded or self.quotient is not None
+        ways = (self.round_down_to, self.quotient, self.even_parts_of)
+        return bool(self.round_up_to_one_of) or any(way is not None for way in ways)
 
     @property
     def names(self) -> frozenset[str]:
         """The names of the values that it needs."""
         needed = set(template_names(self.value or ""))
         needed |= {part for part in self.quotient or () if not part.isdecimal()}
+        needed |= {self.even_parts_of} if self.even_parts_of else set()
         return frozenset(needed)
 
     @model_validator(mode="after")
@@ -125,6 +130,7 @@ class Rule(PackageModel):
         fix: What to do, in whole sentences.
         match: Any of these texts tells it; none: the exit status alone does.
         exit_codes: The exit statuses it goes with; none: any. Negative is a signal.
+        codes: Codes of this package's own errors that tell it without any text.
         where: ``error``: only in lines that tell an error. ``any``: in every line.
         during: ``start``: only before the API was ready. ``any``: afterwards too.
         is_general: Whether any other cause in the log tells more than this one.
@@ -138,6 +144,7 @@ class Rule(PackageModel):
     fix: Text
     match: Tuple[Match] = ()
     exit_codes: Tuple[int] = ()
+    codes: Tuple[Identifier] = ()
     where: Literal["error", "any"] = "error"
     during: Literal["start", "any"] = "start"
     is_general: bool = False
@@ -149,12 +156,15 @@ class Rule(PackageModel):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if not self.match and not self.exit_codes:
-            message = "expected match, exitCodes, or both"
+        if not (self.match or self.exit_codes or self.codes):
+            message = "expected match, exitCodes or codes"
             raise ValueError(message)
         needed = {*template_names(self.explanation), *template_names(self.fix)}
         needed = needed.union(*(change.names for change in self.changes))
         needed.update(self.final_if_more or ())
+        if needed and self.codes:
+            message = "codes give no values"
+            raise ValueError(message)
         for match in self.match or (None,):
             missing = sorted(needed - (match.groups if match else frozenset()))
             if missing:

@@ -7,7 +7,23 @@ from typing import Final
 
 FIRST_DELAY_S: Final = 1.0
 DELAY_MAX_S: Final = 60.0
-FAILED_STARTS_MAX: Final = 10
+CRASHES_MAX: Final = 10
+# Enough for the longest delay; what passes may be tried for years.
+_DOUBLINGS_MAX: Final = 10
+
+
+@dataclass(frozen=True)
+class FailedStarts:
+    """
+    Starts in a row that have failed.
+
+    Args:
+        total: All of them.
+        crashes: Those whose failure does not pass by itself.
+    """
+
+    total: int = 0
+    crashes: int = 0
 
 
 @dataclass(frozen=True)
@@ -17,14 +33,16 @@ class Decision:
 
     Args:
         delay_s: Seconds until it is started again; None: not again.
-        failed_starts: How many starts in a row have failed, this one included.
+        failed: Starts in a row that have failed, this one included.
     """
 
     delay_s: float | None
-    failed_starts: int
+    failed: FailedStarts
 
 
-def after_exit(failed_starts: int, *, was_ready: bool, is_final: bool) -> Decision:
+def after_exit(
+    failed: FailedStarts, *, was_ready: bool, is_final: bool, is_passing: bool = False
+) -> Decision:
     """
     Decide whether and when to start the engine again.
 
@@ -32,11 +50,15 @@ def after_exit(failed_starts: int, *, was_ready: bool, is_final: bool) -> Decisi
     anew: it crashed, but its configuration works.
 
     Args:
-        failed_starts: Starts in a row that had failed before this one.
+        failed: Starts in a row that had failed before this one.
         was_ready: Whether this start had come so far as to answer.
         is_final: Whether starting again would only fail again.
+        is_passing: Whether it failed by something that passes by itself, such as a
+            network that is down; however long that takes, it is tried again.
     """
-    failed = 1 if was_ready else failed_starts + 1
-    if is_final or failed >= FAILED_STARTS_MAX:
-        return Decision(None, failed)
-    return Decision(min(FIRST_DELAY_S * 2.0 ** (failed - 1), DELAY_MAX_S), failed)
+    before = FailedStarts() if was_ready else failed
+    now = FailedStarts(before.total + 1, before.crashes + (not is_passing))
+    if is_final or (not is_passing and now.crashes >= CRASHES_MAX):
+        return Decision(None, now)
+    doublings = min(now.total - 1, _DOUBLINGS_MAX)
+    return Decision(min(FIRST_DELAY_S * 2.0**doublings, DELAY_MAX_S), now)

@@ -12,20 +12,26 @@ import os
 import select
 import sys
 import xmlrpc.client
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock, Clock
 from vllm_pkg.engine.acceptor import Accepted, examine_arguments
 from vllm_pkg.engine.diagnosis.changes import fingerprint
-from vllm_pkg.engine.exit_report import TAIL_LINES, ExitReport, report_exit
+from vllm_pkg.engine.exit_report import (
+    TAIL_LINES,
+    TRY_LATER_EXIT_CODE,
+    ExitReport,
+    is_final_exit,
+    report_exit,
+)
 from vllm_pkg.engine.options import load_options
 from vllm_pkg.errors import StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.health.watcher import watch_progress
-from vllm_pkg.hosts.standalone.backoff import after_exit
+from vllm_pkg.hosts.standalone.backoff import FailedStarts, after_exit
 from vllm_pkg.hosts.standalone.config import ENGINE, ENGINE_LOG
 from vllm_pkg.hosts.standalone.evidence import keep_evidence
 from vllm_pkg.hosts.standalone.log_files import last_lines
@@ -77,7 +83,7 @@ class Keeper:
     supervisor: Any
     clock: Clock
     state: EngineState = EngineState.UNKNOWN
-    failed_starts: int = 0
+    failed: FailedStarts = field(default_factory=FailedStarts)
     was_ready: bool = False
     due_s: float | None = None
     is_own_start: bool = False
@@ -90,7 +96,7 @@ class Keeper:
         if payload.get("processname") != ENGINE:
             return
         if name == "PROCESS_STATE_EXITED":
-            self.on_exited()
+            self.on_exited(payload.get("pid"))
         elif name in _EVENTS:
             self.step(_EVENTS[name])
         if name == "PROCESS_STATE_STARTING":
@@ -126,7 +132,7 @@ class Keeper:
             self.step(EngineEvent.ANSWER)
         if not self.was_ready:
             self.was_ready = True
-            self.failed_starts = 0
+            self.failed = FailedStarts()
             atomic.remove_file(self.settings.failure_file)
 
     def _look_at_progress(self) -> None:
@@ -169,7 +175,7 @@ class Keeper:
     def on_starting(self) -> None:
         """Forget earlier failures when a person started the engine."""
         if not self.is_own_start:
-            self.failed_starts = 0
+            self.failed = FailedStarts()
         self.is_own_start = False
         self.was_ready = False
         self.due_s = None
@@ -186,19 +192,47 @@ class Keeper:
             return None
         return fingerprint(accepted.arguments, store.serve_env)
 
-    def on_exited(self) -> None:
-        """Keep the evidence and decide about another start."""
+    def on_exited(self, pid: str | None) -> None:
+        """
+        Keep the evidence and decide about another start.
+
+        Args:
+            pid: The process that has ended, as supervisord tells it.
+        """
         exit_code = int(self.supervisor.getProcessInfo(ENGINE)["exitstatus"])
         report = report_exit(exit_code, read_last_start(last_log(self.settings)))
+        told = self._told_by_daemon(pid)
+        if told is not None:
+            self.selection = told.selection
+            report = ExitReport(
+                summary=told.summary,
+                hint=told.fix,
+                is_final=is_final_exit(exit_code),
+                log_tail=report.log_tail,
+                cause=told.cause,
+                explanation=told.explanation,
+                evidence=told.evidence,
+                changes=told.changes,
+            )
         is_restarted = self._plan_start(report, exit_code)
         self.step(EngineEvent.EXIT if is_restarted else EngineEvent.GIVE_UP)
+
+    def _told_by_daemon(self, pid: str | None) -> records.FailureRecord | None:
+        """Return what the daemon that has ended said itself: it knows best."""
+        failure = records.read_failure(self.settings)
+        if failure is None or failure.boot_id != self.clock.boot_id():
+            return None
+        return failure if pid is not None and pid == str(failure.pid) else None
 
     def _plan_start(self, report: ExitReport, exit_code: int | None) -> bool:
         """Decide about another start and record why; return whether there is one."""
         decision = after_exit(
-            self.failed_starts, was_ready=self.was_ready, is_final=report.is_final
+            self.failed,
+            was_ready=self.was_ready,
+            is_final=report.is_final,
+            is_passing=exit_code == TRY_LATER_EXIT_CODE,
         )
-        self.failed_starts = decision.failed_starts
+        self.failed = decision.failed
         now_s = self.clock.now_s()
         self.due_s = None if decision.delay_s is None else now_s + decision.delay_s
         next_step = (
@@ -215,13 +249,14 @@ class Keeper:
             hint=f"{next_step} {report.hint}",
             exit_code=exit_code,
             is_final=decision.delay_s is None,
-            starts=decision.failed_starts,
+            starts=decision.failed.total,
             log_tail=report.log_tail,
             cause=report.cause,
             explanation=report.explanation,
             evidence=report.evidence,
             changes=report.changes,
             selection=self.selection,
+            fix=report.hint,
         )
         try:
             records.write_record(self.settings.failure_file, record)

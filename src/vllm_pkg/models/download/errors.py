@@ -14,7 +14,7 @@ class DownloadError(ServiceError):
     """A model could not be downloaded; what has arrived is kept."""
 
     code = "download"
-    exit_code = 75
+    exit_code = 70
     http_status = 502
     default_hint = "try again; the download goes on where it ended"
 
@@ -23,6 +23,7 @@ class HubUnreachable(DownloadError):
     """The Hub did not answer, or broke off, again and again."""
 
     code = "hub-unreachable"
+    exit_code = 75
     default_hint = (
         "check this machine's network, proxy and DNS, then try again; the download goes"
         " on where it ended"
@@ -33,20 +34,26 @@ class HubRateLimited(DownloadError):
     """The Hub asks to come again later."""
 
     code = "hub-rate-limited"
+    exit_code = 75
     http_status = 429
-    default_hint = "try again later; with a Hugging Face token the limits are higher"
+    default_hint = (
+        "try again later; with a Hugging Face token the limits are higher: set one with"
+        ' the "Hugging Face Token" action'
+    )
 
 
 class DownloadStalled(DownloadError):
     """No byte arrived, in several tries."""
 
     code = "download-stalled"
+    exit_code = 75
 
 
 class DownloadCancelled(DownloadError):
     """The download was cancelled."""
 
     code = "download-cancelled"
+    exit_code = 75
     http_status = 409
     default_hint = "what has arrived is kept; start it again to go on"
 
@@ -95,6 +102,7 @@ class RepositoryHidden(DownloadError):
     http_status = 401
     default_hint = (
         "check the name; if it is private, set the token of an account that may read it"
+        ' with the "Hugging Face Token" action'
     )
 
 
@@ -104,7 +112,9 @@ class RevisionNotFound(DownloadError):
     code = "revision-not-found"
     exit_code = 78
     http_status = 404
-    default_hint = "check --revision and the like"
+    default_hint = (
+        "correct --revision or the like, or leave it out to get the newest one"
+    )
 
 
 class FileNotInRepository(DownloadError):
@@ -139,7 +149,9 @@ class HubTokenRefused(DownloadError):
     code = "hub-token-refused"
     exit_code = 77
     http_status = 401
-    default_hint = "set a valid Hugging Face token, or remove it"
+    default_hint = (
+        'set a valid token with the "Hugging Face Token" action, or remove it there'
+    )
 
 
 class HubRefused(DownloadError):
@@ -148,7 +160,10 @@ class HubRefused(DownloadError):
     code = "hub-refused"
     exit_code = 77
     http_status = 403
-    default_hint = "check what the token may do, and what the repository's page says"
+    default_hint = (
+        "see what the repository's page says, and set a token that may read it with the"
+        ' "Hugging Face Token" action'
+    )
 
 
 class OfflineIncomplete(DownloadError):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vllm_pkg.models.download.retry import Failure
 
 _UNAUTHORIZED: Final = 401
+_ACTION: Final = 'the "Hugging Face Token" action'
 
 
 def error_for(failure: Failure, repo_id: str, revision: str) -> errors.DownloadError:
@@ -38,8 +39,8 @@ def _not_found(failure: Failure, repo_id: str, _revision: str) -> errors.Downloa
         f"{repo_id}: the Hub has no such repository, or none that this token may see"
         if failure.status
         else f"{repo_id}: {failure.message}",
-        hint="check the name, written as org/name; if it is private, use the token of"
-        " an account that may read it",
+        hint="check the name, written as org/name; if it is private, set the token of"
+        f" an account that may read it with {_ACTION}",
     )
 
 
@@ -61,12 +62,13 @@ def _gated(failure: Failure, repo_id: str, _revision: str) -> errors.DownloadErr
         return errors.LicenceNotAccepted(
             f"{repo_id} is gated, and no Hugging Face token is set",
             hint=f"log in at the Hub, accept the licence on the page of {repo_id}, then"
-            " set a Hugging Face token of that account",
+            f" set a token of that account with {_ACTION}",
         )
     return errors.LicenceNotAccepted(
         f"{repo_id} is gated, and the account of the Hugging Face token has no access",
         hint=f"accept the licence on the Hub's page of {repo_id} with the account of"
-        " the token; some owners answer by hand, which takes time",
+        " the token; some owners answer by hand, which takes time:"
+        f" {_ACTION} tells whether one has",
     )
 
 

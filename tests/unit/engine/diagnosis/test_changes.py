@@ -10,6 +10,7 @@ from vllm_pkg.engine.diagnosis.changes import (
     describe_changes,
     fingerprint,
     plan_changes,
+    useful_changes,
 )
 from vllm_pkg.engine.diagnosis.rules import ChangeRule
 from vllm_pkg.engine.options import load_options
@@ -46,6 +47,11 @@ def _rule(**fields):
         ({"value": "{n}", "roundUpToOneOf": [8, 16, 64]}, {"n": "17"}, "64"),
         ({"value": "{n}", "roundUpToOneOf": [8, 16]}, {"n": "16"}, "16"),
         ({"value": "{n}", "roundUpToOneOf": [8, 16]}, {"n": "17"}, None),
+        ({"value": "{n}", "evenPartsOf": "h"}, {"n": "3", "h": "4"}, "2"),
+        ({"value": "{n}", "evenPartsOf": "h"}, {"n": "8", "h": "12"}, "4"),
+        ({"value": "{n}", "evenPartsOf": "h"}, {"n": "8", "h": "14"}, "2"),
+        ({"value": "{n}", "evenPartsOf": "h"}, {"n": "2", "h": "25"}, "1"),
+        ({"value": "{n}", "evenPartsOf": "h"}, {"n": "8", "h": "many"}, None),
     ],
 )
 def test_values_are_computed(fields, values, expected):
@@ -104,6 +110,14 @@ def test_all_changes_or_none():
             ["m", "--hf-overrides.max_model_len=3", LENGTH, "5"],
         ),
         (["m", "--enable-lora"], ("--revision", None), ["m", "--enable-lora"]),
+        (
+            [
+                *("m", "-sc.method", "ngram", "--speculative-config.a=1"),
+                *("--speculative-config", "{}", "--enable-lora"),
+            ],
+            ("--speculative-config", None),
+            ["m", "--enable-lora"],
+        ),
     ],
 )
 def test_options_are_replaced_in_all_spellings(arguments, change, expected):
@@ -127,6 +141,26 @@ def test_variables_are_replaced():
 
     assert arguments == ("m",)
     assert environment == (EnvironmentVariable("A", "3"),)
+
+
+def test_only_what_changes_something_is_useful():
+    """What is not there cannot be taken away; what is set anew can be set."""
+    environment = (EnvironmentVariable("A", "1"),)
+    there = (
+        SettingChange("--revision", is_removed=True),
+        SettingChange("A", is_removed=True),
+        SettingChange(LENGTH, "5"),
+    )
+    absent = (
+        SettingChange("--quantization", is_removed=True),
+        SettingChange("B", is_removed=True),
+    )
+
+    useful = useful_changes(
+        ("m", "--revision", "r"), environment, (*absent, *there), load_options()
+    )
+
+    assert useful == there
 
 
 def test_fingerprints_tell_selections_apart():

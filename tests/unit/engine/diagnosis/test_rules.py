@@ -77,9 +77,11 @@ def test_what_is_wrong_names_the_rule(old, new, problem):
 def test_a_rule_needs_something_to_go_by():
     """Neither texts nor exit statuses: it could never match."""
     text = GOOD[: GOOD.index("    match:")].replace("{amount} ", "")
-    with pytest.raises(PackageDataInvalid, match="expected match, exitCodes, or both"):
+    with pytest.raises(PackageDataInvalid, match="expected match, exitCodes or codes"):
         parse_causes(text)
     assert parse_causes(text + "    exitCodes: [1]\n").causes["too-much"].match == ()
+    codes = parse_causes(text + "    codes: [disk-full]\n").causes["too-much"].codes
+    assert codes == ("disk-full",)
 
 
 def test_values_need_a_pattern():
@@ -87,6 +89,8 @@ def test_values_need_a_pattern():
     text = GOOD[: GOOD.index("    match:")] + "    exitCodes: [1]\n"
     with pytest.raises(PackageDataInvalid, match="is called amount"):
         parse_causes(text)
+    with pytest.raises(PackageDataInvalid, match="codes give no values"):
+        parse_causes(GOOD + "    codes: [disk-full]\n")
 
 
 def test_the_names_in_a_text():
