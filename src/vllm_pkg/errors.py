@@ -36,6 +36,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+def as_sentence(text: str) -> str:
+    """Return the message or hint of an error as a sentence."""
+    # The name of a repository is written as it is.
+    is_name = "/" in text.partition(" ")[0]
+    first = text[:1] if is_name else text[:1].upper()
+    return f"{first}{text[1:].rstrip('.')}."
+
+
 class ServiceError(Exception):
     """
     Root of all errors of this package.

@@ -16,6 +16,7 @@ from support import hub_faults
 from support.downloads import write_model
 from support.fake_host import make_fake_host
 from support.hub_server import HubServer
+from support.mended_starts import failing_variables
 from support.small_disk import small_disk
 from support.waiting import wait_until
 from vllm_pkg.engine.exit_report import START_MARK
@@ -128,12 +129,47 @@ def test_a_wrong_revision_is_mended_in_one_click(host):
     assert offers["apply-fix"]["visibility"] == "enabled"
     assert "remove --revision" in offers["apply-fix"]["description"]
 
-    host.json("action", "run", "apply-fix")
+    host.json("action", "run", "apply-fix", "--json")
     host.wait_result("success")
 
     (start,) = host.fake.starts()
     assert "--revision" not in start["argv"]
     assert "--enforce-eager" in start["argv"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "arguments", "cure"),
+    [
+        (
+            "context-exceeds-model",
+            ("--max-model-len", "9999"),
+            "--max-model-len 2048",
+        ),
+        (
+            "heads-not-divisible",
+            ("-tp", "3", "--enforce-eager"),
+            "--enforce-eager --tensor-parallel-size 2",
+        ),
+    ],
+)
+def test_an_engine_that_failed_is_mended_in_one_click(
+    host, tmp_path, cause, arguments, cure
+):
+    """What vLLM said in a recorded start leads to a change with which it serves."""
+    host.variables |= failing_variables(tmp_path, cause, cure)
+    select(host, TINY, *arguments)
+    host.start()
+    failure = wait_failure(host, is_final=True)
+
+    result = host.json("action", "run", "apply-fix", "--json")
+    host.wait_result("success")
+
+    assert failure["cause"] == cause
+    assert result["title"] == "Fix Applied"
+    first, second = (" ".join(start["argv"]) for start in host.fake.starts())
+    assert cure not in first
+    assert cure in second
+    assert host.failure() is None
 
 
 def test_a_hub_that_is_ill_is_waited_for(host, hub):

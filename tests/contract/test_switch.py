@@ -18,6 +18,7 @@ import pytest
 
 from support.fake_host import make_fake_host
 from support.hub_cache import COMMIT, write_cached_model
+from support.mended_starts import failing_variables
 from support.tiny_checkpoint import write_checkpoint
 from support.waiting import wait_until
 
@@ -117,13 +118,54 @@ def test_a_model_that_fails_is_taken_back(host):
     assert (returned["phase"], returned["reason"]) == ("returned", why)
     assert served(host)[-2:] == ["org/broken", "org/new"]
     assert host.health()["result"] == "success"
-    text = f"The switch to org/broken was taken back: {why}"
+    hint = 'Correct the model or its arguments with the "Set Model" action.'
+    assert returned["hint"] == hint
+    text = f"The switch to org/broken was taken back: {why} {hint}"
     assert f"Switch:    {text}" in host.command("status").stdout
     assert host.json("status", "--json")["switch"]["current"]["text"] == text
     form = host.json("action", "input", "set-model")
     assert form["spec"]["config"]["description"].endswith(text)
     wait_shown(host, text)
     assert why in (host.main / "logs" / "fetcher.log").read_text()
+
+
+def test_a_model_that_failed_is_mended_and_switched_to(host, tmp_path):
+    """Its fix outlives the return of the old model; one click, and the new one runs."""
+    cure = "--max-model-len 2048"
+    value = custom("org/long --max-model-len 9999")
+    for name, text in failing_variables(
+        tmp_path, "context-exceeds-model", cure
+    ).items():
+        value["config"]["value"]["env"].append({"name": name, "value": text})
+    set_model(host, value)
+    returned = wait_over(host)
+    host.wait_result("success")
+    wait_until(lambda: host.failure() is None, TIMEOUT_S, "the end of the record")
+    (offer,) = (
+        item
+        for item in host.json("action", "list", "--json")
+        if item["id"] == "apply-fix"
+    )
+
+    result = host.json("action", "run", "apply-fix", "--json")
+    done = wait_over(host)
+
+    advice = f'The "Apply Fix" action can do it: set {cure.replace(" ", " to ")}.'
+    assert returned["phase"] == "returned"
+    assert returned["hint"].endswith(advice)
+    assert returned["text"].endswith(f"{returned['reason']} {returned['hint']}")
+    assert returned["changes"] == [
+        {"name": "--max-model-len", "value": "2048", "isRemoved": False}
+    ]
+    assert offer["visibility"] == "enabled"
+    assert offer["description"].startswith("Switch to org/long again, and set --max")
+    assert result["title"] == "Switch Begun"
+    assert (done["phase"], done["target"]["servedName"]) == ("done", "org/long")
+    assert served(host)[-3:] == ["org/long", "org/new", "org/long"]
+    assert cure in " ".join(host.fake.starts()[-1]["argv"])
+    assert host.health()["result"] == "success"
+    set_model(host, custom("org/new"))
+    assert wait_over(host)["phase"] == "done"
 
 
 def test_a_model_that_answers_nothing_is_taken_back(host):

@@ -7,7 +7,8 @@ given exit code, and does not tell what it was started with. The daemon looks fo
 the same interpreter and the same packages; everything but the engine is the real one.
 
 Each start appends one line of JSON to a file. The fake then ends with the next of the
-exit codes that the test has set, or answers every GET with 200 until it is ended.
+exit codes that the test has set, or as a recorded log ends unless the cure for it is
+among its arguments, or answers every GET with 200 until it is ended.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ if codes:
         stream.write(" ".join(codes[1:]))
     print("FakeError: told to end with " + codes[0], flush=True)
     sys.exit(int(codes[0]))
+
+log = os.environ.get("FAKE_LOG")
+if log and os.environ["FAKE_CURE"] not in " ".join(argv):
+    with open(log) as stream:
+        print(stream.read(), flush=True)
+    sys.exit(1)
 
 mode = os.environ.get("FAKE_MODE")
 if mode == "exit":

@@ -41,6 +41,8 @@ NEW = Selected(("org/new",), (), ModelSelection("preset-new"))
 OTHER = Selected(("org/other",), (), ModelSelection("preset-other"))
 NOTHING = "nothing"
 CAUSE = "The engine ended with exit code 1. Its weights are damaged."
+FIX = "Download it again."
+CHANGES = (records.SettingChange("--revision", is_removed=True),)
 REFUSAL = "The test request to /v1/completions failed (HTTP status 500)."
 
 
@@ -139,19 +141,29 @@ class FakeWorld:
         start = records.StartRecord(self.process, now_s, "127.0.0.1", 1, model)
         records.write_record(self.settings.start_file, start)
         if model in self.broken:
-            self.fail(CAUSE)
+            self.fail(CAUSE, fix=FIX, changes=CHANGES)
 
-    def fail(self, summary: str, *, is_final: bool = True, starts: int = 1) -> None:
+    def fail(
+        self,
+        summary: str,
+        *,
+        is_final: bool = True,
+        starts: int = 1,
+        fix: str = "",
+        changes: tuple[records.SettingChange, ...] = (),
+    ) -> None:
         """Let the engine have failed just now."""
         failure = records.FailureRecord(
             at="2026-01-01T00:00:00+00:00",
             at_s=self.clock.seconds,
             boot_id=self.clock.boot,
             summary=summary,
-            hint="",
+            hint=f"It is not started again. {fix}",
             exit_code=1,
             is_final=is_final,
             starts=starts,
+            changes=changes,
+            fix=fix,
         )
         records.write_record(self.settings.failure_file, failure)
 

@@ -41,6 +41,21 @@ def test_the_drawn_tree_names_every_class():
     assert [kind.__name__ for kind in ALL if kind.__name__ not in drawn] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("check the name", "Check the name."),
+        ("first, look.", "First, look."),
+        ("org/name is gated", "org/name is gated."),
+        ("--host is reserved", "--host is reserved."),
+        ("", "."),
+    ],
+)
+def test_a_message_becomes_a_sentence(text, sentence):
+    """It begins with a capital where it begins with a word, and ends with one stop."""
+    assert errors.as_sentence(text) == sentence
+
+
 def test_json_shape():
     """An error prints as code, message and hint under one key."""
     error = errors.PortInUse("port 1 is in use", hint="stop it")

@@ -1,4 +1,9 @@
-"""Apply Fix: makes the change of settings that mends the last failure, in one click."""
+"""
+Apply Fix: makes the change of settings that mends the last failure, in one click.
+
+What failed is what is selected, or the target of a switch that was given up or taken
+back; the latter is then switched to again, with the change made.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,10 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vllm_pkg.actions.prepared_switch import ask_for_switch, is_prepared_first
 from vllm_pkg.actions.protocol import ActionInput, ActionOutcome, ActionResult
 from vllm_pkg.engine.acceptor import Accepted, examine_arguments
+from vllm_pkg.engine.command import served_name
 from vllm_pkg.engine.diagnosis.changes import (
     apply_changes,
     describe_changes,
@@ -15,6 +22,7 @@ from vllm_pkg.engine.diagnosis.changes import (
 )
 from vllm_pkg.engine.options import load_options
 from vllm_pkg.engine.reserved import reserved_environment_problem
+from vllm_pkg.engine.start_failure import selection_of
 from vllm_pkg.errors import NotAllowedInState
 from vllm_pkg.state.records import read_failure
 from vllm_pkg.state.store import (
@@ -24,14 +32,19 @@ from vllm_pkg.state.store import (
     observe_store,
     update_store,
 )
+from vllm_pkg.state.switch import Selected
+from vllm_pkg.state.switch_file import drop_switches, observe_switches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vllm_pkg.actions.protocol import ActionContext
+    from vllm_pkg.engine.diagnosis.changes import Selection
     from vllm_pkg.engine.options import Option
+    from vllm_pkg.settings import Settings
     from vllm_pkg.state.records import FailureRecord, SettingChange
     from vllm_pkg.state.store import Store
+    from vllm_pkg.state.switch import Switch
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,14 @@ class Mended:
         """What the form shows from now on: exactly what is served."""
         return ModelSelection(CUSTOM, shlex.join(self.serve_args), self.serve_env)
 
+    @property
+    def selected(self) -> Selected:
+        """The same, as a switch takes it."""
+        return Selected(self.serve_args, self.serve_env, self.selection)
+
 
 class ApplyFix:
-    """Changes the stored arguments as the last failure proposes."""
+    """Changes the arguments that failed as their failure proposes."""
 
     id: ClassVar[str] = "apply-fix"
     has_input: ClassVar[bool] = False
@@ -73,6 +91,10 @@ class ApplyFix:
             StateError: the selection cannot be read or written.
         """
         failure = read_failure(context.settings)
+        if not _is_offered(context.settings, failure):
+            again = find_failed_switch(context.settings)
+            if again is not None:
+                return _switch_again(context, *again)
         if failure is None or not failure.changes:
             raise NotAllowedInState(
                 "the last failure proposes no change",
@@ -86,17 +108,10 @@ class ApplyFix:
                     "the selection has changed since the failure",
                     hint="start the service with what is selected now",
                 )
-            return store.with_model(
-                mended.serve_args, mended.serve_env, mended.selection
-            )
+            return mended.selected.put_into(store)
 
         update_store(context.settings, change)
-        done = describe_changes(failure.changes)
-        message = (
-            f"Done: {done}. The arguments now stand in the form of Set Model, as"
-            " Custom."
-        )
-        return ActionOutcome(ActionResult("Fix Applied", message), needs_restart=True)
+        return _applied(failure.changes)
 
 
 def mend(store: Store, failure: FailureRecord) -> Mended | None:
@@ -106,18 +121,62 @@ def mend(store: Store, failure: FailureRecord) -> Mended | None:
     None: the failure proposes none, or it was another selection that failed, or the
     changes change nothing, or the result could not be served. Pure.
     """
+    present = selection_of(store)
+    if present is None or failure.selection != fingerprint(*present):
+        return None
+    return _mend(present, failure.changes)
+
+
+def find_failed_switch(settings: Settings) -> tuple[Switch, Mended] | None:
+    """
+    Return the last switch with its target mended, if that can be switched to again.
+
+    None: it did not fail, or no change helps it, or something else is selected since.
+
+    Raises:
+        StateError: store.json or switch.json cannot be read.
+    """
+    switch = observe_switches(settings).mendable
+    store = observe_store(settings)
+    if switch is None or Selected.of(store) != switch.previous:
+        return None
+    target = selection_of(switch.target.put_into(store))
+    mended = None if target is None else _mend(target, switch.changes)
+    return None if mended is None else (switch, mended)
+
+
+def _switch_again(
+    context: ActionContext, switch: Switch, mended: Mended
+) -> ActionOutcome:
+    if is_prepared_first(context):
+        done = describe_changes(switch.changes)
+        follows = ask_for_switch(context.settings, mended.selected)
+        result = ActionResult("Switch Begun", f"Done: {done}. {follows}")
+        return ActionOutcome(result)
+    drop_switches(context.settings)
+    update_store(context.settings, mended.selected.put_into)
+    return _applied(switch.changes)
+
+
+def _applied(changes: Sequence[SettingChange]) -> ActionOutcome:
+    message = (
+        f"Done: {describe_changes(changes)}. The arguments now stand in the form of Set"
+        " Model, as Custom."
+    )
+    return ActionOutcome(ActionResult("Fix Applied", message), needs_restart=True)
+
+
+def _is_offered(settings: Settings, failure: FailureRecord | None) -> bool:
+    return failure is not None and mend(observe_store(settings), failure) is not None
+
+
+def _mend(present: Selection, changes: Sequence[SettingChange]) -> Mended | None:
     options = load_options()
-    present = examine_arguments(store.serve_args, options)
-    if not failure.changes or not isinstance(present, Accepted):
+    if not changes or not all(_is_allowed(change, options) for change in changes):
         return None
-    if failure.selection != fingerprint(present.arguments, store.serve_env):
-        return None
-    if not all(_is_allowed(change, options) for change in failure.changes):
-        return None
-    old = (present.arguments, store.serve_env)
-    arguments, environment = apply_changes(*old, failure.changes, options)
+    arguments, environment = apply_changes(*present, changes, options)
     mended = examine_arguments(arguments, options)
-    if (arguments, environment) == old or not isinstance(mended, Accepted):
+    if (arguments, environment) == present or not isinstance(mended, Accepted):
         return None
     return Mended(mended.arguments, environment)
 
@@ -134,10 +193,18 @@ def describe_offer(context: ActionContext) -> str | None:
     Return what the action would do now, one sentence, or None when it can do nothing.
 
     Raises:
-        StateError: store.json cannot be read.
+        StateError: store.json or switch.json cannot be read.
     """
     failure = read_failure(context.settings)
-    if failure is None or mend(observe_store(context.settings), failure) is None:
+    if failure is not None and _is_offered(context.settings, failure):
+        changes = describe_changes(failure.changes)
+        return f"Mend the last failure: {changes}. {failure.explanation or ''}".rstrip()
+    again = find_failed_switch(context.settings)
+    if again is None:
         return None
-    changes = describe_changes(failure.changes)
-    return f"Mend the last failure: {changes}. {failure.explanation or ''}".rstrip()
+    switch, mended = again
+    changes = describe_changes(switch.changes)
+    return (
+        f"Switch to {served_name(mended.serve_args)} again, and {changes}."
+        f" {switch.reason or ''}"
+    ).rstrip()

@@ -19,6 +19,7 @@ from vllm_pkg.engine.diagnosis.matcher import Diagnosis
 from vllm_pkg.engine.diagnosis.rules import load_causes
 from vllm_pkg.engine.gpu_memory import HOLDER_MARK
 from vllm_pkg.engine.options import load_options
+from vllm_pkg.errors import as_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +78,9 @@ class ExitReport:
     changes: tuple[SettingChange, ...] = ()
 
 
-def report_exit(exit_code: int, lines: Iterable[str]) -> ExitReport:
+def report_exit(
+    exit_code: int, lines: Iterable[str], selected: Selection | None = None
+) -> ExitReport:
     """
     Report on an engine's end.
 
@@ -85,6 +88,8 @@ def report_exit(exit_code: int, lines: Iterable[str]) -> ExitReport:
         exit_code: Exit status; negative for any signal (supervisord does not tell
             which).
         lines: The log of this start, read once, from the first line to the last.
+        selected: What was served: only what it has can be taken away; None: it is not
+            known.
     """
     reading = _Reading()
     for line in lines:
@@ -101,15 +106,18 @@ def report_exit(exit_code: int, lines: Iterable[str]) -> ExitReport:
             is_final=is_final,
             log_tail=reading.tail,
         )
+    changes = named.changes
+    if selected is not None:
+        changes = useful_changes(*selected, changes, load_options())
     return ExitReport(
         summary=f"{summary}. {named.explanation}",
-        hint=" ".join(filter(None, (holders, named.fix, _offer(named.changes)))),
+        hint=" ".join(filter(None, (holders, named.fix, _offer(changes)))),
         is_final=is_final,
         log_tail=reading.tail,
         cause=named.id,
         explanation=named.explanation,
         evidence=named.evidence,
-        changes=named.changes,
+        changes=changes,
     )
 
 
@@ -152,11 +160,6 @@ def report_error(error: ServiceError, selected: Selection | None) -> ExitReport:
 def is_final_exit(exit_code: int) -> bool:
     """Whether an exit status says that another start would only fail again."""
     return exit_code in FINAL_EXIT_CODES
-
-
-def as_sentence(text: str) -> str:
-    """Return the message or hint of an error as a sentence."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def find_cause(lines: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Writing down why the daemon gives up a start itself, before there is an engine."""
+"""Why a model is given up before there is an engine, and writing that down."""
 
 from __future__ import annotations
 
@@ -7,16 +7,33 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from vllm_pkg.engine.acceptor import Accepted, examine_arguments
 from vllm_pkg.engine.diagnosis.changes import fingerprint
 from vllm_pkg.engine.exit_report import report_error
+from vllm_pkg.engine.options import load_options
 from vllm_pkg.errors import StateWriteFailed
 from vllm_pkg.state import records
 
 if TYPE_CHECKING:
     from vllm_pkg.clock import Clock
     from vllm_pkg.engine.diagnosis.changes import Selection
+    from vllm_pkg.engine.exit_report import ExitReport
     from vllm_pkg.errors import ServiceError
     from vllm_pkg.settings import Settings
+    from vllm_pkg.state.store import Store
+
+
+def selection_of(store: Store) -> Selection | None:
+    """Return what a store has selected, as the acceptor returns it; None: refused."""
+    accepted = examine_arguments(store.serve_args, load_options())
+    if not isinstance(accepted, Accepted):
+        return None
+    return accepted.arguments, store.serve_env
+
+
+def explain(error: ServiceError, store: Store) -> ExitReport:
+    """Report on an error that keeps what a store has selected from being served."""
+    return report_error(error, selection_of(store))
 
 
 def record_failure(

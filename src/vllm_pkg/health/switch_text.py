@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.engine.command import model_argument, served_name
 from vllm_pkg.state.switch import SwitchPhase
+from vllm_pkg.state.switch_json import changes_as_json
 
 if TYPE_CHECKING:
     from vllm_pkg.state.switch import Selected, Switch, Switches
@@ -28,8 +29,8 @@ def describe_switch(switch: Switch, progress: SwitchProgress | None) -> str:
         progress: How far its preparation is; None: not known.
     """
     new, old = _name(switch.target), _name(switch.previous)
-    # A reason ends with a full stop, and is a sentence or two.
-    why = switch.reason or ""
+    # Both end with a full stop, and are a sentence or two.
+    why = " ".join(filter(None, (switch.reason, switch.hint)))
     texts = {
         _P.PREPARING: f"Preparing the switch to {new}, while {old} serves."
         f"{_describe_progress(progress)}",
@@ -42,7 +43,7 @@ def describe_switch(switch: Switch, progress: SwitchProgress | None) -> str:
         _P.FAILED: f"The switch to {new} was given up, and {old} has served all the"
         f" time: {why}",
         _P.RETURNED: f"The switch to {new} was taken back: {why}",
-        _P.CANCELLED: f"The switch to {new} was ended: {why}",
+        _P.CANCELLED: f"The switch to {new} was ended: {switch.reason}",
     }
     text = texts[switch.phase]
     if switch.return_reason is not None:
@@ -93,6 +94,8 @@ def _switch_json(switch: Switch, progress: SwitchProgress | None) -> dict[str, A
         "changedAt": switch.changed_at,
         "reason": switch.reason,
         "returnReason": switch.return_reason,
+        "hint": switch.hint,
+        "changes": changes_as_json(switch.changes),
         "progress": progress.as_json() if progress and is_preparing else None,
         "text": describe_switch(switch, progress),
     }

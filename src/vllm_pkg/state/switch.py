@@ -21,13 +21,14 @@ Where it holds something else, somebody has selected another way, and that wins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vllm_pkg.state.records import SettingChange
     from vllm_pkg.state.store import EnvironmentVariable, ModelSelection, Store
 
 CANCELLED_BY_PERSON: Final = "It was cancelled."
@@ -127,6 +128,9 @@ class Switch:
             None before it is written.
         reason: Why the target is not served, whole sentences.
         return_reason: Why what was served before does not run either.
+        hint: What to do about it, whole sentences.
+        changes: The settings of the target that would help, all together.
+        unknown: Fields of the file that this version does not know.
     """
 
     id: str
@@ -138,6 +142,9 @@ class Switch:
     tried: Instant | None = None
     reason: str | None = None
     return_reason: str | None = None
+    hint: str | None = None
+    changes: tuple[SettingChange, ...] = ()
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -169,11 +176,13 @@ class Waiting:
         id: Tells it from all others.
         target: What shall be served.
         requested_at: When it was asked for, UTC time, ISO 8601.
+        unknown: Fields of the file that this version does not know.
     """
 
     id: str
     target: Selected
     requested_at: str
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -184,15 +193,25 @@ class Switches:
     Args:
         current: The switch that is under way, or the last one that was.
         waiting: The one that comes next.
+        unknown: Fields of the file that this version does not know.
     """
 
     current: Switch | None = None
     waiting: Waiting | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_under_way(self) -> bool:
         """Whether a switch is not over."""
         return self.current is not None and not self.current.is_over
+
+    @property
+    def mendable(self) -> Switch | None:
+        """The last switch, if its target failed and a change of settings would help."""
+        current = self.current
+        if current is None or self.waiting is not None or not current.changes:
+            return None
+        return current if current.phase in {_P.FAILED, _P.RETURNED} else None
 
     @property
     def involved(self) -> tuple[Selected, ...]:
@@ -214,14 +233,14 @@ class Switches:
         """
         current = self.current
         if current is None or current.is_over or current.phase is _P.PREPARING:
-            return Switches(_begin(wanted, previous))
+            return replace(self, current=_begin(wanted, previous), waiting=None)
         return replace(self, waiting=wanted)
 
     def promoted(self, previous: Selected) -> Switches:
         """Return them with the waiting switch begun, once the one before is over."""
         if self.is_under_way or self.waiting is None:
             return self
-        return Switches(_begin(self.waiting, previous))
+        return replace(self, current=_begin(self.waiting, previous), waiting=None)
 
     def moved(self, from_: Switch, to: Switch) -> Switches:
         """Return them one phase on; as they are, if meanwhile somebody changed them."""
@@ -240,19 +259,20 @@ class Switches:
         current = self.current
         if current is not None and current.phase is _P.PREPARING:
             over = current.moved(_P.CANCELLED, at, reason=CANCELLED_BY_PERSON)
-            return Switches(over)
+            return replace(self, current=over, waiting=None)
         if current is not None and current.phase is _P.PROVING:
             back = current.moved(_P.RETURNING, at, reason=CANCELLED_BY_PERSON)
-            return Switches(back)
-        return None if self.waiting is None else Switches(current)
+            return replace(self, current=back, waiting=None)
+        return None if self.waiting is None else replace(self, waiting=None)
 
     def dropped(self, at: str) -> Switches:
         """Return them after something was selected past them: that wins."""
         current = self.current
         if current is None or current.is_over:
-            return Switches(current)
+            return replace(self, waiting=None)
         reason = " ".join(filter(None, (current.reason, CHANGED_ELSEWHERE)))
-        return Switches(current.moved(_P.CANCELLED, at, reason=reason))
+        over = current.moved(_P.CANCELLED, at, reason=reason)
+        return replace(self, current=over, waiting=None)
 
 
 def _begin(wanted: Waiting, previous: Selected) -> Switch:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,20 +23,32 @@ from typing import TYPE_CHECKING, Final
 from support.crash import injection, mutants
 from support.crash.sweep import WHEN_MAX, _memory
 from support.settings_factory import make_settings
-from support.switching import NEW, OLD, FakeWorld, prepare_store
+from support.switching import (
+    CAUSE,
+    CHANGES,
+    FIX,
+    NEW,
+    OLD,
+    FakeWorld,
+    prepare_store,
+)
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.errors import StateError
 from vllm_pkg.hosts.fetcher.switcher import Switcher
 from vllm_pkg.state import atomic, locks, records
 from vllm_pkg.state.store import load_store
 from vllm_pkg.state.switch import Selected, SwitchPhase
-from vllm_pkg.state.switch_file import load_switches, request_switch
+from vllm_pkg.state.switch_file import (
+    load_switches,
+    request_switch,
+    update_switches,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vllm_pkg.settings import Settings
-    from vllm_pkg.state.switch import Switch
+    from vllm_pkg.state.switch import Switch, Switches
 
 SWEEP: Final = "sweep"
 RANDOM: Final = "random"
@@ -182,7 +194,15 @@ def _make(folder: Path) -> Settings:
     settings = make_settings(folder)
     prepare_store(settings, OLD)
     request_switch(settings, NEW)
+    update_switches(settings, _with_unknown)
     return settings
+
+
+def _with_unknown(switches: Switches) -> Switches:
+    """Return switches as a newer version may have written them."""
+    assert switches.current is not None
+    current = replace(switches.current, unknown=FUTURE)
+    return replace(switches, current=current, unknown=FUTURE)
 
 
 def _world(settings: Settings, case: str) -> FakeWorld:
@@ -242,15 +262,20 @@ def _finish(settings: Settings, case: str, place: str, findings: Findings) -> No
         return
     findings.switches += 1
     start = records.read_start(settings)
+    switches = load_switches(settings)
     found = (
-        *(switch.phase, Selected.of(load_store(settings))),
-        start.model if start else None,
+        *(switch.phase, switch.hint, switch.changes, Selected.of(load_store(settings))),
+        *(start.model if start else None, switches.waiting),
+        *(switch.unknown, switches.unknown),
         sorted(path.name for path in settings.main.rglob("*.tmp")),
     )
-    expected: tuple[object, ...] = (SwitchPhase.RETURNED, OLD, "org/old", [])
+    # What helps comes with its reason, or not at all: a fake engine whose fetcher is
+    # killed before it has told why it ended is one that never comes up.
+    advice = (FIX, CHANGES) if switch.reason == CAUSE else (None, ())
+    expected: tuple[object, ...] = (SwitchPhase.RETURNED, *advice, OLD, "org/old")
     if case == GOOD:
-        expected = (SwitchPhase.DONE, NEW, "org/new", [])
-    if found != expected or load_switches(settings).waiting is not None:
+        expected = (SwitchPhase.DONE, None, (), NEW, "org/new")
+    if found != (*expected, None, FUTURE, FUTURE, []):
         findings.unfinished.append(f"{place}: {found}")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from support.switching import NEW, OLD, OTHER
 from vllm_pkg.health.switch_text import describe_switch, switch_note, switches_json
+from vllm_pkg.state.records import SettingChange
 from vllm_pkg.state.switch import Selected, Switch, Switches, SwitchPhase, Waiting
 from vllm_pkg.state.switch_file import SwitchProgress
 
@@ -48,6 +49,17 @@ BACK = "Going back to org/old, because the switch to org/new failed: Why."
 def test_each_phase_has_a_sentence(phase, text):
     """The sentence of each phase stands here, word for word."""
     assert describe_switch(replace(SWITCH, phase=phase, reason="Why."), None) == text
+
+
+@pytest.mark.parametrize("phase", P)
+def test_what_helps_follows_the_reason(phase):
+    """Where a switch failed, the hint stands behind why; not where it was ended."""
+    switch = replace(SWITCH, phase=phase, reason="Why.", hint="Do so.")
+
+    told = describe_switch(switch, None)
+
+    failed = {P.RETURNING, P.SETTLING, P.RETURNED, P.FAILED}
+    assert told.endswith(": Why. Do so.") is (phase in failed)
 
 
 def test_both_reasons_are_told():
@@ -102,7 +114,8 @@ def test_what_has_to_be_known(phase):
 def test_programs_are_told_no_arguments():
     """The JSON names models and selections, and nothing that may hold a token."""
     shown = {"selection": "preset-new", "source": "org/new", "servedName": "org/new"}
-    found = switches_json(Switches(SWITCH, Waiting("w", OTHER, AT)), PROGRESS)
+    switch = replace(SWITCH, changes=(SettingChange("--max-model-len", "512"),))
+    found = switches_json(Switches(switch, Waiting("w", OTHER, AT)), PROGRESS)
 
     assert found == {
         "current": {
@@ -119,6 +132,10 @@ def test_programs_are_told_no_arguments():
             "changedAt": AT,
             "reason": None,
             "returnReason": None,
+            "hint": None,
+            "changes": [
+                {"name": "--max-model-len", "value": "512", "isRemoved": False}
+            ],
             "progress": {
                 "id": "id",
                 "repository": "org/new",

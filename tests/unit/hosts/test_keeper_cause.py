@@ -11,6 +11,7 @@ from support.fake_clock import FakeClock
 from support.settings_factory import make_settings
 from vllm_pkg.actions import registry
 from vllm_pkg.actions.protocol import ActionContext
+from vllm_pkg.engine.diagnosis.changes import fingerprint
 from vllm_pkg.hosts.standalone.keeper import Keeper
 from vllm_pkg.state.records import (
     FailureRecord,
@@ -21,6 +22,7 @@ from vllm_pkg.state.records import (
 from vllm_pkg.state.store import ModelSelection, load_store, update_store
 
 ENGINE = {"processname": "engine"}
+ARGS = ("org/name", "--max-model-len", "9999")
 TOO_LONG = (
     "  Value error, User-specified max_model_len (9999) is greater than the derived"
     " max_model_len (max_position_embeddings=2048 or model_max_length=None in model's"
@@ -41,7 +43,7 @@ def keeper_fixture(tmp_path):
     """A keeper with a model selected whose context is too long."""
     settings = make_settings(tmp_path)
     settings.logs_dir.mkdir(parents=True)
-    _select(settings, "org/name", "--max-model-len", "9999")
+    _select(settings, *ARGS)
     log = settings.logs_dir / "engine.log"
     noise = "INFO 11-21 20:00:01 [a.py:1] nothing\n" * 100_000
     log.write_text(
@@ -64,7 +66,7 @@ def _tell(keeper, **changes):
         cause="revision-not-found",
         explanation="There is none.",
         changes=(SettingChange("--revision", is_removed=True),),
-        selection="0a1b",
+        selection=fingerprint(ARGS, ()),
         fix="Leave it out.",
         pid=7,
     )
@@ -115,7 +117,7 @@ def test_what_the_daemon_wrote_is_kept(keeper):
     assert failure.hint == "It is started again in 1 s. Leave it out."
     assert (failure.cause, failure.fix) == ("revision-not-found", "Leave it out.")
     assert failure.changes == (SettingChange("--revision", is_removed=True),)
-    assert (failure.selection, failure.pid) == ("0a1b", None)
+    assert (failure.selection, failure.pid) == (fingerprint(ARGS, ()), None)
     assert failure.log_tail[-1] == "ValueError: x"
 
 
@@ -129,6 +131,21 @@ def test_what_another_one_wrote_is_not_taken_for_it(keeper, changes):
     failure = read_failure(keeper.settings)
     assert failure is not None
     assert failure.cause == "context-exceeds-model"
+
+
+def test_what_is_not_there_is_not_offered(keeper):
+    """Of two settings that would help, only the one that is set can be taken away."""
+    log = keeper.settings.logs_dir / "engine.log"
+    log.write_text("ValueError: World size (8) is larger than the number of available")
+    with log.open("a") as stream:
+        stream.write(" GPUs (2) in this node.\n")
+    _fail(keeper)
+
+    failure = read_failure(keeper.settings)
+    assert failure is not None
+    assert failure.cause == "too-few-gpus"
+    assert failure.changes == (SettingChange("--tensor-parallel-size", "2"),)
+    assert failure.hint.endswith("can do it: set --tensor-parallel-size to 2.")
 
 
 def test_the_fix_is_offered_and_made(keeper):

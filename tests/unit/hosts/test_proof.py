@@ -9,7 +9,7 @@ import pytest
 from vllm_pkg.health.checker import Result
 from vllm_pkg.hosts.fetcher.proof import Look, Outcome, is_since, judge
 from vllm_pkg.state.identity import ProcessIdentity
-from vllm_pkg.state.records import FailureRecord, StartRecord
+from vllm_pkg.state.records import FailureRecord, SettingChange, StartRecord
 from vllm_pkg.state.switch import Instant
 
 LIMIT_S = 2100.0
@@ -57,6 +57,21 @@ def test_a_look_is_judged(changes, outcome, reason):
     judged = judge(replace(LOADING, **changes), LIMIT_S)
 
     assert (judged.outcome, judged.reason) == (outcome, reason)
+
+
+def test_the_fix_of_a_failure_is_kept():
+    """What helps comes with the reason; without a failure nothing is known to help."""
+    change = SettingChange("--revision", is_removed=True)
+    failure = replace(FINAL, fix="Leave it out.", changes=(change,))
+
+    failed = replace(LOADING, failure=failure)
+    for look in (failed, replace(failed, starts=3)):
+        judged = judge(look, LIMIT_S)
+        assert (judged.hint, judged.changes) == ("Leave it out.", (change,))
+    bare = replace(LOADING, failure=FINAL)
+    for look in (replace(LOADING, starts=3), replace(LOADING, waited_s=9999.0), bare):
+        judged = judge(look, LIMIT_S)
+        assert (judged.hint, judged.changes) == (None, ())
 
 
 def test_a_short_limit_is_told_in_seconds():

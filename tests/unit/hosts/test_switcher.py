@@ -9,6 +9,8 @@ import pytest
 from support.settings_factory import make_settings
 from support.switching import (
     CAUSE,
+    CHANGES,
+    FIX,
     NEW,
     OLD,
     OTHER,
@@ -24,6 +26,7 @@ from vllm_pkg.errors import (
     StateCorrupt,
 )
 from vllm_pkg.hosts.fetcher.watch import FetcherEnds
+from vllm_pkg.models.download.errors import RevisionNotFound
 from vllm_pkg.state.store import load_store, update_store
 from vllm_pkg.state.switch import Instant, Selected, Switches, SwitchPhase
 from vllm_pkg.state.switch_file import (
@@ -90,19 +93,39 @@ def test_what_cannot_be_prepared_leaves_the_old_model_alone(world):
     switch = world.run()
 
     assert switch.phase is P.FAILED
-    assert switch.reason == "There is no org/new. Check the name."
+    assert switch.reason == "There is no org/new."
+    assert (switch.hint, switch.changes) == ("Check the name.", ())
     assert selected_now(world.settings) == OLD
     assert world.restarts == []
 
 
+def test_a_revision_that_is_not_there_can_be_left_out(world):
+    """The fix of an error in the preparation is kept: one that the target needs."""
+    gone = RevisionNotFound("org/new has no branch, tag or commit 'v9'")
+    target = replace(NEW, serve_args=("org/new", "--revision", "v9"))
+    put(world, P.PREPARING, OLD, target=target)
+
+    def on_prepare(_):
+        raise gone
+
+    world.on_prepare = on_prepare
+    switch = world.run()
+
+    assert switch.phase is P.FAILED
+    assert switch.reason == "org/new has no branch, tag or commit 'v9'."
+    assert switch.changes == CHANGES
+    assert switch.hint is not None
+    assert switch.hint.endswith('The "Apply Fix" action can do it: remove --revision.')
+
+
 def test_a_model_that_fails_gives_its_place_back(world):
-    """The cause of the failure is kept, and the old model serves again."""
+    """Cause, hint and changes are kept, and the old model serves again."""
     world.broken = frozenset({"org/new"})
 
     switch = world.run()
 
     assert switch.phase is P.RETURNED
-    assert switch.reason == CAUSE
+    assert (switch.reason, switch.hint, switch.changes) == (CAUSE, FIX, CHANGES)
     assert switch.return_reason is None
     assert selected_now(world.settings) == OLD
     assert load_store(world.settings).document["future"] == {"x": 1}

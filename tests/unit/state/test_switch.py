@@ -8,6 +8,7 @@ import pytest
 
 from support.switching import NEW, OLD, OTHER
 from vllm_pkg.state.documents import Malformed
+from vllm_pkg.state.records import SettingChange
 from vllm_pkg.state.store import Store
 from vllm_pkg.state.switch import (
     MOVES,
@@ -117,6 +118,20 @@ def test_cancelling():
     assert Switches().cancelled(LATER) is None
 
 
+@pytest.mark.parametrize("phase", P)
+def test_which_switch_can_be_mended(phase):
+    """One that is over, failed, and has a change that helps; nothing waits then."""
+    changes = (SettingChange("--revision", is_removed=True),)
+    failed = replace(switch(phase), changes=changes)
+
+    found = Switches(failed).mendable
+
+    assert found == (failed if phase in {P.FAILED, P.RETURNED} else None)
+    assert Switches(switch(phase)).mendable is None
+    assert Switches(failed, WANTED).mendable is None
+    assert Switches().mendable is None
+
+
 def test_what_is_selected_past_a_switch_wins():
     """It ends whatever is under way, keeps its reason, and drops what waits."""
     why = "Another model was selected meanwhile."
@@ -138,6 +153,8 @@ def test_the_json_form():
         tried=Instant(12.5, "boot"),
         reason="It failed.",
         return_reason="So did this.",
+        hint="Do so.",
+        changes=(SettingChange("--max-model-len", "512"),),
     )
     switches = Switches(full, WANTED)
 
@@ -164,6 +181,10 @@ def test_the_json_form():
             "tried": {"atS": 12.5, "bootId": "boot"},
             "reason": "It failed.",
             "returnReason": "So did this.",
+            "hint": "Do so.",
+            "changes": [
+                {"name": "--max-model-len", "value": "512", "isRemoved": False}
+            ],
         },
         "waiting": {
             "id": "id-2",
@@ -188,6 +209,8 @@ def test_the_json_form():
         (("current", "tried"), {"atS": "x", "bootId": "b"}),
         (("current", "target"), {"serveArgs": "x"}),
         (("current", "previous"), None),
+        (("current", "changes"), [{"name": "x"}]),
+        (("current", "changes"), 1),
         (("waiting",), {"id": "x"}),
     ],
 )

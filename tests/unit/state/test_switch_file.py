@@ -13,6 +13,7 @@ from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.errors import StateCorrupt
 from vllm_pkg.state import switch_file
+from vllm_pkg.state.records import SettingChange
 from vllm_pkg.state.switch import Switches, SwitchPhase
 from vllm_pkg.state.switch_file import SwitchProgress
 
@@ -42,6 +43,52 @@ def test_a_request_is_kept_for_its_owner_alone(settings):
     assert current.phase is SwitchPhase.PREPARING
     assert current.requested_at == current.changed_at
     assert settings.switch_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_helps_is_kept(settings):
+    """Hint and changes survive; a file of an older version has neither."""
+    asked = switch_file.request_switch(settings, NEW).current
+    assert asked is not None
+    changes = (
+        SettingChange("--max-model-len", "512"),
+        SettingChange("--revision", is_removed=True),
+    )
+    failed = replace(
+        asked, phase=SwitchPhase.FAILED, reason="Why.", hint="Do so.", changes=changes
+    )
+    switch_file.update_switches(settings, lambda _: Switches(failed))
+
+    assert switch_file.load_switches(settings).mendable == failed
+
+    document = json.loads(settings.switch_file.read_text())
+    del document["current"]["hint"], document["current"]["changes"]
+    settings.switch_file.write_text(json.dumps(document))
+    older = switch_file.load_switches(settings).current
+    assert older == replace(failed, hint=None, changes=())
+
+
+def test_unknown_fields_survive(settings):
+    """What a newer version has written stays where it was, whatever is changed."""
+    switch_file.request_switch(settings, NEW)
+    document = json.loads(settings.switch_file.read_text())
+    waiting = {**document["current"], "id": "w"}
+    for name in ("phase", "previous", "changedAt", "tried", "reason", "returnReason"):
+        del waiting[name]
+    del waiting["hint"], waiting["changes"]
+    document["waiting"] = waiting
+    for place in (document, document["current"], document["waiting"]):
+        place["future"] = {"x": 1}
+    settings.switch_file.write_text(json.dumps(document))
+
+    present = switch_file.load_switches(settings).current
+    assert present is not None
+    moved = present.moved(SwitchPhase.PREPARED, "later")
+    switch_file.update_switches(settings, lambda all_: all_.moved(present, moved))
+
+    written = json.loads(settings.switch_file.read_text())
+    assert written["current"]["phase"] == "prepared"
+    for place in (written, written["current"], written["waiting"]):
+        assert place["future"] == {"x": 1}
 
 
 def test_a_change_of_nothing_writes_nothing(settings):

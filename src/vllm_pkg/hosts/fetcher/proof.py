@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vllm_pkg.health.checker import Result
 
 if TYPE_CHECKING:
-    from vllm_pkg.state.records import FailureRecord, StartRecord
+    from vllm_pkg.state.records import FailureRecord, SettingChange, StartRecord
     from vllm_pkg.state.switch import Instant
 
 # One may be bad luck, such as memory that comes free a moment too late.
@@ -55,10 +55,14 @@ class Judgement:
     Args:
         outcome: What is known.
         reason: Why it failed, whole sentences.
+        hint: What to do about it, in the same form.
+        changes: The settings that would help, all together.
     """
 
     outcome: Outcome
     reason: str | None = None
+    hint: str | None = None
+    changes: tuple[SettingChange, ...] = ()
 
 
 def judge(look: Look, limit_s: float) -> Judgement:
@@ -76,18 +80,24 @@ def judge(look: Look, limit_s: float) -> Judgement:
     is_ready = look.result is Result.SUCCESS and look.start is not None
     if is_ready or look.result is Result.DISABLED:
         return Judgement(Outcome.READY)
-    reason = _failure_of(look, limit_s)
-    return Judgement(Outcome.WAIT if reason is None else Outcome.FAILED, reason)
-
-
-def _failure_of(look: Look, limit_s: float) -> str | None:
     failure = look.failure
     if failure and (failure.is_final or failure.starts >= FAILED_STARTS_MAX):
-        return failure.summary
+        return _failed(failure.summary, failure)
     if look.starts > FAILED_STARTS_MAX:
         why = failure.summary if failure else "See the service logs for the cause."
-        return f"The engine ended {look.starts - 1} times while it started. {why}"
-    return _too_slow(limit_s) if look.waited_s >= limit_s else None
+        times = f"The engine ended {look.starts - 1} times while it started."
+        return _failed(f"{times} {why}", failure)
+    if look.waited_s >= limit_s:
+        return _failed(_too_slow(limit_s), None)
+    return Judgement(Outcome.WAIT)
+
+
+def _failed(reason: str, failure: FailureRecord | None) -> Judgement:
+    if failure is None:
+        return Judgement(Outcome.FAILED, reason)
+    return Judgement(
+        Outcome.FAILED, reason, hint=failure.fix or None, changes=failure.changes
+    )
 
 
 def is_since(at_s: float, boot_id: str, tried: Instant | None) -> bool:

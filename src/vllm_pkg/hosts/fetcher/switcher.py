@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vllm_pkg.clock import BootClock
-from vllm_pkg.errors import EngineError, HostNotRunning, ServiceError
+from vllm_pkg.errors import (
+    EngineError,
+    HostNotRunning,
+    ServiceError,
+    as_sentence,
+)
 from vllm_pkg.hosts.fetcher.proof import Judgement, Look, Outcome, is_since, judge
 from vllm_pkg.hosts.fetcher.watch import LOOK_S, FetcherEnds, SwitchWatch
 from vllm_pkg.state import records
-from vllm_pkg.state.store import load_store, update_store
+from vllm_pkg.state.store import Store, load_store, update_store
 from vllm_pkg.state.switch import (
     CHANGED_ELSEWHERE,
     Instant,
@@ -36,7 +41,6 @@ if TYPE_CHECKING:
     from vllm_pkg.health.checker import Result
     from vllm_pkg.hosts.fetcher.engine_host import EngineHost
     from vllm_pkg.settings import Settings
-    from vllm_pkg.state.store import Store
 
 _P: Final = SwitchPhase
 
@@ -126,13 +130,25 @@ class Switcher:
             if self.must_end():
                 raise FetcherEnds from error
             if not given_up.look():
-                reason = f"{_sentence(error.message)} {_sentence(error.hint)}"
-                self._move(switch, _P.FAILED, reason=reason)
+                self._give_up(switch, error)
         else:
             if not given_up.look():
                 self._move(switch, _P.PREPARED)
         if given_up.is_selection_changed:
             self._drop()
+
+    def _give_up(self, switch: Switch, error: ServiceError) -> None:
+        # Only when there is something to tell: an idle fetcher is small.
+        from vllm_pkg.engine.start_failure import explain  # noqa: PLC0415
+
+        report = explain(error, switch.target.put_into(Store()))
+        self._move(
+            switch,
+            _P.FAILED,
+            reason=as_sentence(error.message),
+            hint=report.hint,
+            changes=report.changes,
+        )
 
     def _swap(self, switch: Switch) -> None:
         if self._write(switch.previous, switch.target):
@@ -149,7 +165,13 @@ class Switcher:
         if judged.outcome is Outcome.READY:
             self._move(switch, _P.DONE)
         else:
-            self._move(switch, _P.RETURNING, reason=judged.reason)
+            self._move(
+                switch,
+                _P.RETURNING,
+                reason=judged.reason,
+                hint=judged.hint,
+                changes=judged.changes,
+            )
 
     def _settle(self, switch: Switch) -> None:
         judged = self._bring_up(switch, switch.previous)
@@ -170,7 +192,7 @@ class Switcher:
             except HostNotRunning:
                 pass  # the engine of the next host begins with what is selected now
             except EngineError as error:
-                return Judgement(Outcome.FAILED, _sentence(error.message))
+                return Judgement(Outcome.FAILED, as_sentence(error.message))
         judged = self._await(switch, watch)
         if watch.is_selection_changed:
             self._drop()
@@ -267,14 +289,5 @@ class Switcher:
     def _move(self, switch: Switch, phase: SwitchPhase, **changes: object) -> None:
         moved = switch.moved(phase, utc_now(), **changes)
         update_switches(self.settings, lambda switches: switches.moved(switch, moved))
-        why = " ".join(
-            text for text in (moved.reason, moved.return_reason) if text is not None
-        )
+        why = " ".join(filter(None, (moved.reason, moved.hint, moved.return_reason)))
         self.log(f"Switch {switch.id}: {switch.phase} -> {phase}. {why}".rstrip())
-
-
-def _sentence(text: str) -> str:
-    # The name of a repository is written as it is.
-    is_name = "/" in text.partition(" ")[0]
-    first = text[:1] if is_name else text[:1].upper()
-    return f"{first}{text[1:].rstrip('.')}."

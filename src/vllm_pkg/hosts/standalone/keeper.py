@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock, Clock
-from vllm_pkg.engine.acceptor import Accepted, examine_arguments
 from vllm_pkg.engine.diagnosis.changes import fingerprint
 from vllm_pkg.engine.exit_report import (
     TAIL_LINES,
@@ -26,7 +25,7 @@ from vllm_pkg.engine.exit_report import (
     is_final_exit,
     report_exit,
 )
-from vllm_pkg.engine.options import load_options
+from vllm_pkg.engine.start_failure import selection_of
 from vllm_pkg.errors import StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
@@ -48,6 +47,7 @@ from vllm_pkg.state import atomic, records
 from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
+    from vllm_pkg.engine.diagnosis.changes import Selection
     from vllm_pkg.health.progress import Stall
     from vllm_pkg.settings import Settings
 
@@ -76,7 +76,7 @@ class Keeper:
         supervisor: supervisord's interface.
         clock: For the delays.
         state: What is known of the engine.
-        selection: Fingerprint of the selection of this start; None when not known.
+        selected: What this start is to serve; None when not known.
     """
 
     settings: Settings
@@ -87,7 +87,7 @@ class Keeper:
     was_ready: bool = False
     due_s: float | None = None
     is_own_start: bool = False
-    selection: str | None = None
+    selected: Selection | None = None
 
     def on_event(self, name: str, payload: dict[str, str]) -> None:
         """Take one event of supervisord."""
@@ -179,18 +179,14 @@ class Keeper:
         self.is_own_start = False
         self.was_ready = False
         self.due_s = None
-        self.selection = self._selection_now()
+        self.selected = self._selected_now()
 
-    def _selection_now(self) -> str | None:
-        """Return the fingerprint of what is started now; None when it is not clear."""
+    def _selected_now(self) -> Selection | None:
+        """Return what is started now; None when it is not clear."""
         try:
-            store = observe_store(self.settings)
+            return selection_of(observe_store(self.settings))
         except StateError:
             return None
-        accepted = examine_arguments(store.serve_args, load_options())
-        if not isinstance(accepted, Accepted):
-            return None
-        return fingerprint(accepted.arguments, store.serve_env)
 
     def on_exited(self, pid: str | None) -> None:
         """
@@ -200,10 +196,10 @@ class Keeper:
             pid: The process that has ended, as supervisord tells it.
         """
         exit_code = int(self.supervisor.getProcessInfo(ENGINE)["exitstatus"])
-        report = report_exit(exit_code, read_last_start(last_log(self.settings)))
+        lines = read_last_start(last_log(self.settings))
+        report = report_exit(exit_code, lines, self.selected)
         told = self._told_by_daemon(pid)
         if told is not None:
-            self.selection = told.selection
             report = ExitReport(
                 summary=told.summary,
                 hint=told.fix,
@@ -255,7 +251,7 @@ class Keeper:
             explanation=report.explanation,
             evidence=report.evidence,
             changes=report.changes,
-            selection=self.selection,
+            selection=self.selected and fingerprint(*self.selected),
             fix=report.hint,
         )
         try:
