@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from support.guarantees.page import Refused, main, make_page
+from support.guarantees.plugin import LONG_TIMEOUT_S, TORTURE
 from support.guarantees.runs import Row, Run, read_run, write_run
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -128,23 +130,30 @@ def test_four():
 """
 
 
-def test_the_recorder_writes_what_tests_say(tmp_path):
-    """Only recording tests run; rows, failures and skips stand in the file."""
-    (tmp_path / "test_inner.py").write_text(INNER)
+def _run_inner(folder, text, *arguments, **variables):
+    """Run tests in a pytest of their own with the plugin; return what it printed."""
+    (folder / "test_inner.py").write_text(text)
     plugin = "from support.guarantees.plugin import *\n"
-    (tmp_path / "conftest.py").write_text(plugin)
-    done = subprocess.run(
+    (folder / "conftest.py").write_text(plugin)
+    quick = {name: value for name, value in os.environ.items() if name != TORTURE}
+    return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *("-c", DOCS.parent / "pyproject.toml", "--rootdir", DOCS.parent),
-            *(tmp_path, "--guarantees", tmp_path / "run.json"),
+            *(folder, *arguments),
         ],
         cwd=DOCS.parent,
+        env=quick | variables,
         capture_output=True,
         text=True,
         check=False,
-    )
-    assert "1 failed, 1 passed, 1 skipped, 1 deselected" in done.stdout, done.stdout
+    ).stdout
+
+
+def test_the_recorder_writes_what_tests_say(tmp_path):
+    """Only recording tests run; rows, failures and skips stand in the file."""
+    shown = _run_inner(tmp_path, INNER, "--guarantees", tmp_path / "run.json")
+    assert "1 failed, 1 passed, 1 skipped, 1 deselected" in shown, shown
 
     document = json.loads((tmp_path / "run.json").read_text())
     names = [row["id"] for row in document["rows"]]
@@ -153,3 +162,37 @@ def test_the_recorder_writes_what_tests_say(tmp_path):
     assert [name.rpartition("::")[2] for name in document["failures"]] == ["test_two"]
     assert [name.rpartition("::")[2] for name in document["skipped"]] == ["test_three"]
     assert document["form"] == "quick"
+
+
+TIMED = """
+import pytest
+from pytest_timeout import _get_item_settings
+
+pytestmark = pytest.mark.timeout(900)
+
+def timeout_s(request):
+    return _get_item_settings(request.node).timeout
+
+def test_of_the_file(request):
+    assert timeout_s(request) == {of_the_file}
+
+@pytest.mark.timeout(30)
+def test_of_its_own(request):
+    assert timeout_s(request) == {of_its_own}
+
+@pytest.mark.timeout(99_999)
+def test_of_a_very_long_one(request):
+    assert timeout_s(request) == 99_999
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "of_the_file", "of_its_own"),
+    [({TORTURE: "1"}, LONG_TIMEOUT_S, LONG_TIMEOUT_S), ({}, 900, 30)],
+    ids=["long", "quick"],
+)
+def test_the_long_form_has_its_time(tmp_path, variables, of_the_file, of_its_own):
+    """The marks of the quick form do not end the long one; a longer mark stays."""
+    text = TIMED.format(of_the_file=of_the_file, of_its_own=of_its_own)
+
+    assert "3 passed" in _run_inner(tmp_path, text, **variables)

@@ -24,7 +24,7 @@ from support.jumping_clock import DAY_S, MUTANT, make_jumping_clock
 from support.waiting import wait_until
 from vllm_pkg.state.identity import started_ticks
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(3600 if is_long() else 120)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 PACKAGE = Path(vllm_pkg.__file__).parent
 JUMPS_S = (DAY_S, -DAY_S, 0, 400 * DAY_S)

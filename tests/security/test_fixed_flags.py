@@ -69,7 +69,7 @@ OTHERWISE = re.compile(
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.security,
-    pytest.mark.timeout(3600 if IS_LONG else 600),
+    pytest.mark.timeout(600),
 ]
 
 

@@ -24,7 +24,7 @@ from support.secret_rules import find_comparisons
 from vllm_pkg.state import keys
 from vllm_pkg.state.secrets import Role
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(3600 if is_long() else 120)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 PACKAGE = Path(vllm_pkg.__file__).parent
 # Beyond it dudect calls two sets of timings different: one chance in 150,000.

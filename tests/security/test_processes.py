@@ -25,7 +25,7 @@ from vllm_pkg.clock import BootClock
 from vllm_pkg.engine import processes
 from vllm_pkg.engine.processes import MARKER
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(3600 if is_long() else 120)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 INSTANCE = "0123456789abcdef"
 GRACE_S = 0.3

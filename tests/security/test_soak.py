@@ -29,7 +29,7 @@ from vllm_pkg.hosts.standalone.log_files import last_lines
 from vllm_pkg.state import atomic, records
 from vllm_pkg.state.store import ModelSelection, update_store
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(3600 if is_long() else 120)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 GROWTH_MAX_BYTES = 5_000_000
 ANSWER_MAX_S = 0.1

@@ -13,7 +13,7 @@ from support.guarantees.plugin import is_long
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
 
-pytestmark = [pytest.mark.security, pytest.mark.timeout(7200 if is_long() else 120)]
+pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 LIMIT_S = 4
 PERIOD_S = 5

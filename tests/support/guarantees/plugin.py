@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 TORTURE: Final = "VLLM_PKG_TORTURE"
 FIXTURE: Final = "guarantee"
+# For each test of the long form; the marks and pyproject.toml say it of the quick one.
+LONG_TIMEOUT_S: Final = 14_400
 _OPTION: Final = "--guarantees"
 
 
@@ -85,7 +87,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out the tests that record nothing, when a file was asked for."""
+    """
+    Give the long form its time, and leave out the tests that record nothing.
+
+    The latter only when a file was asked for.
+    """
+    if is_long():
+        for item in items:
+            _raise_timeout(item)
     if not config.getoption(_OPTION):
         return
     recording = [item for item in items if FIXTURE in _fixtures(item)]
@@ -138,6 +147,14 @@ def guarantee_fixture(request: pytest.FixtureRequest) -> Guarantee:
         recorder.rows.append(Row(id, promise, node, tried, violations, unit, control))
 
     return record
+
+
+def _raise_timeout(item: pytest.Item) -> None:
+    mark = item.get_closest_marker("timeout")
+    given_s = max(mark.args, default=0) if mark else 0
+    # The first mark counts, so the longer time goes before what the test has.
+    longer = pytest.mark.timeout(max(given_s, LONG_TIMEOUT_S))
+    item.add_marker(longer, append=False)
 
 
 def _fixtures(item: pytest.Item) -> Iterable[str]:
