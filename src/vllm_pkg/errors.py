@@ -38,9 +38,9 @@ from typing import ClassVar
 
 def as_sentence(text: str) -> str:
     """Return the message or hint of an error as a sentence."""
-    # The name of a repository is written as it is.
-    is_name = "/" in text.partition(" ")[0]
-    first = text[:1] if is_name else text[:1].upper()
+    # The name of a repository stays as it is.
+    is_word = text.partition(" ")[0].rstrip(",:;").isalpha()
+    first = text[:1].upper() if is_word else text[:1]
     return f"{first}{text[1:].rstrip('.')}."
 
 

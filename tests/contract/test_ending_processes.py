@@ -116,6 +116,43 @@ def test_nothing_to_end_is_no_error():
     assert processes.end_engine_processes(INSTANCE, 30.0) == 0
 
 
+def test_orphans_are_ended_and_their_recorder_reads_on(make_tree):
+    """All that the engine left is ended, the stubborn one too, in less than 5 s."""
+    tree = make_tree(INSTANCE, ignores_sigterm=True)
+    variables = os.environ | {processes.RECORDER_MARKER: INSTANCE}
+    with subprocess.Popen(["sleep", "120"], env=variables) as recorder:
+        before_s = BootClock().now_s()
+
+        count = processes.end_orphans(INSTANCE)
+
+        took_s = BootClock().now_s() - before_s
+        is_reading = recorder.poll() is None
+        recorder.terminate()
+    assert count == 3
+    assert tree.alive() == []
+    assert processes.ORPHAN_GRACE_S <= took_s < 5
+    assert is_reading
+
+
+def test_an_engine_that_starts_meanwhile_is_no_orphan(make_tree, monkeypatch):
+    """What was not there when orphans were looked for is left alone."""
+    tree = make_tree(INSTANCE)
+    (first, *_) = processes.find_engine_processes(INSTANCE)
+    looks = iter([[first]])
+    find = processes.find_engine_processes
+    monkeypatch.setattr(
+        processes, "find_engine_processes", lambda one: next(looks, None) or find(one)
+    )
+
+    assert processes.end_orphans(INSTANCE) == 1
+    assert tree.alive() == [pid for pid in tree.pids if pid != first.pid]
+
+
+def test_without_orphans_nothing_is_ended():
+    """An engine that has left nothing costs one look."""
+    assert processes.end_orphans(INSTANCE) == 0
+
+
 def test_what_an_ending_process_starts_is_ended_too(tmp_path):
     """A process born while its parent was ending is found in the second round."""
     child = _start_marked(tmp_path, REPRODUCING)

@@ -46,7 +46,7 @@ from vllm_pkg.hardware.facts import Tier
 from vllm_pkg.models.local import ensure_local_model, local_model_of
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.settings_table import Profile, Variant
-from vllm_pkg.state import atomic, credentials, locks, permissions
+from vllm_pkg.state import atomic, credentials, identity, locks, permissions, records
 from vllm_pkg.state.store import Store, load_store, observe_store
 
 if TYPE_CHECKING:
@@ -218,16 +218,30 @@ def _prepare(settings: Settings, said: list[str]) -> Plan:
     if _needs_ldconfig(settings):
         # Before the plan: it asks NVML, which is found through that cache, too.
         _refresh_linker_cache()
+    ended = _end_earlier_engine(settings)
     # A record of an earlier start would make this one look like a crash.
     atomic.remove_file(settings.start_file)
     plan = plan_start(settings)
-    instance = processes.instance_id(settings.main)
-    leftovers = {process.pid for process in processes.find_engine_processes(instance)}
-    processes.end_engine_processes(instance, LEFTOVER_GRACE_S)
     if plan.command is not None:
-        for line in gpu_memory.wait_for_memory(settings, leftovers, BootClock()):
+        for line in gpu_memory.wait_for_memory(settings, ended, BootClock()):
             _say(said, line)
     return plan
+
+
+def _end_earlier_engine(settings: Settings) -> set[int]:
+    """End what an earlier start has left; return the processes that have ended."""
+    instance = processes.instance_id(settings.main)
+    ended = {process.pid for process in processes.find_engine_processes(instance)}
+    start = records.read_start(settings)
+    boot_id = BootClock().boot_id()
+    grace_s = LEFTOVER_GRACE_S
+    if start is not None and not identity.is_alive(start.process, boot_id):
+        grace_s = processes.ORPHAN_GRACE_S
+        if start.process.boot_id == boot_id and not start.is_stop_intended:
+            # It crashed, and nobody knows how long ago.
+            ended.add(start.process.pid)
+    processes.end_engine_processes(instance, grace_s)
+    return ended
 
 
 def check_port(host: str, port: int) -> None:

@@ -14,19 +14,22 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vllm_pkg.settings_table import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from vllm_pkg.clock import Clock
     from vllm_pkg.settings import Settings
 
 WAIT_MAX_S: Final = 15.0
 POLL_S: Final = 0.5
+# Memory that has not begun to fall after this is not about to.
+STEADY_S: Final = 5.0
 HOLDER_MARK: Final = "GPU memory is held by"
 # Less is the driver's own, or a desktop's, and keeps no engine from starting.
 _NOTICED_GIB: Final = 0.5
@@ -75,17 +78,47 @@ class Nvml(Protocol):
     def nvmlDeviceGetComputeRunningProcesses(self, handle: Any) -> list[Any]: ...
 
 
-def is_free(before: GpuMemory, now: GpuMemory, ended: Collection[int]) -> bool:
+class Wait(StrEnum):
+    """Why the start waits for memory, or waits no longer: words for its log."""
+
+    LISTED = "an ended process is still listed"
+    FALLING = "it is still falling"
+    UNCHANGED = "it has not fallen yet"
+    GONE = "no ended process is listed any more"
+    FALLEN = "it has fallen"
+    STEADY = "it stayed as it was"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the start goes on."""
+        return self in {Wait.GONE, Wait.FALLEN, Wait.STEADY}
+
+
+def judge_looks(
+    looks: Sequence[GpuMemory], ended: Collection[int], waited_s: float
+) -> Wait:
     """
     Decide whether ended processes have given their memory back.
 
+    Where the driver names processes by ids that we know, it is enough that it names
+    them no more. Where it does not, memory that does not fall may be somebody else's,
+    or ours that the driver has not begun to free: then a while decides.
+
     Args:
-        before: The look before this one.
-        now: This look.
+        looks: All looks since they ended, the last one last; at least two.
         ended: Ids of processes that have ended.
+        waited_s: Seconds since the first look.
     """
-    is_listed = any(holder.pid in ended for holder in now.holders)
-    return not is_listed and now.used_bytes >= before.used_bytes
+    first, before, now = looks[0], looks[-2], looks[-1]
+    if _is_listed(now, ended):
+        return Wait.LISTED
+    if now.used_bytes < before.used_bytes:
+        return Wait.FALLING
+    if any(_is_listed(look, ended) for look in looks):
+        return Wait.GONE
+    if now.used_bytes < first.used_bytes:
+        return Wait.FALLEN
+    return Wait.STEADY if waited_s >= STEADY_S else Wait.UNCHANGED
 
 
 def describe_holders(
@@ -111,11 +144,12 @@ def wait_for_memory(
 
     Args:
         settings: Which engine is installed; only NVIDIA's is waited for.
-        ended: Processes of this instance that have been ended just now.
+        ended: Processes of this instance that have ended a moment ago.
         clock: For the limit.
         sleep: Waits so many seconds.
     Returns:
-        One line per process that holds memory of a GPU now; nothing without a driver.
+        A line about the wait, if there was one, and one per process that holds memory
+        of a GPU now; nothing without a driver.
     """
     if settings.variant not in {None, Variant.NVIDIA} or settings.hardware_file:
         return ()
@@ -128,13 +162,13 @@ def wait_for_memory(
         # Whoever shows the hardware tells why; here there is nothing to wait for.
         return ()
     try:
-        memory = _wait(nvml, ended, clock, sleep)
+        memory, lines = _wait(nvml, ended, clock, sleep)
     except nvml.NVMLError:
         return ()
     finally:
         with suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
-    return describe_holders(memory, process_name)
+    return (*lines, *describe_holders(memory, process_name))
 
 
 def process_name(pid: int, proc: Path = _PROC) -> str:
@@ -147,16 +181,30 @@ def process_name(pid: int, proc: Path = _PROC) -> str:
 
 def _wait(
     nvml: Nvml, ended: Collection[int], clock: Clock, sleep: Callable[[float], None]
-) -> GpuMemory:
-    deadline_s = clock.now_s() + WAIT_MAX_S
-    now = _read(nvml)
-    while ended and clock.now_s() < deadline_s:
-        before = now
+) -> tuple[GpuMemory, tuple[str, ...]]:
+    """Return the last look, and a line about the wait if there was one."""
+    looks = [_read(nvml)]
+    if not ended:
+        return looks[0], ()
+    began_s = clock.now_s()
+    waited_s = 0.0
+    why = Wait.UNCHANGED
+    while not why.is_over and waited_s < WAIT_MAX_S:
         sleep(POLL_S)
-        now = _read(nvml)
-        if is_free(before, now, ended):
-            break
-    return now
+        looks.append(_read(nvml))
+        waited_s = clock.now_s() - began_s
+        why = judge_looks(looks, ended, waited_s)
+    before_gib = looks[0].used_bytes / _BYTES_PER_GIB
+    now_gib = looks[-1].used_bytes / _BYTES_PER_GIB
+    line = (
+        f"Waited {waited_s:.1f} s for the GPU memory of an earlier engine: {why}"
+        f" ({before_gib:.1f} GiB in use before, {now_gib:.1f} GiB now)."
+    )
+    return looks[-1], (line,)
+
+
+def _is_listed(memory: GpuMemory, ended: Collection[int]) -> bool:
+    return any(holder.pid in ended for holder in memory.holders)
 
 
 def _read(nvml: Nvml) -> GpuMemory:

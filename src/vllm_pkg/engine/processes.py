@@ -35,6 +35,8 @@ PIPE_BYTES: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 REPEAT_AFTER_S: Final = 3.0
+# What has lost its engine has no request to finish; it tidies up in less than a second.
+ORPHAN_GRACE_S: Final = 2.0
 # A killed process frees its memory with its own share of the processors: on a machine
 # with 16 other busy programs on two cores that took 7 s for 2 GiB.
 _KILL_WAIT_S: Final = 60.0
@@ -252,6 +254,28 @@ def end_engine_processes(instance: str, grace_s: float) -> int:
     """
     markers = (MARKER, RECORDER_MARKER)
     return _end_all(lambda: find_engine_processes(instance, markers), grace_s)
+
+
+def end_orphans(instance: str) -> int:
+    """
+    End what an engine has left running whose main process has ended.
+
+    Its recorder stays, since it has still to read what they said last, and so does
+    what comes up meanwhile: that may be the next engine.
+
+    Args:
+        instance: Id of the instance.
+    Returns:
+        How many processes were ended.
+    Raises:
+        EngineStopError: a process survived SIGKILL.
+    """
+    orphans = find_engine_processes(instance)
+
+    def find() -> list[psutil.Process]:
+        return [one for one in find_engine_processes(instance) if one in orphans]
+
+    return _end_all(find, ORPHAN_GRACE_S) if orphans else 0
 
 
 def child_pids() -> frozenset[int]:

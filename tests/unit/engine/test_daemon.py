@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from support.command_line import snapshot
 from support.settings_factory import make_settings
 from support.tools import require
 from vllm_pkg.clock import BootClock
-from vllm_pkg.engine import daemon
+from vllm_pkg.engine import daemon, processes
+from vllm_pkg.engine.processes import ORPHAN_GRACE_S
 from vllm_pkg.errors import (
     EngineNotInstalled,
     ModelFolderMissing,
@@ -98,6 +100,40 @@ def test_under_startos_dependents_may_read_the_key(tmp_path):
     daemon.prepare_state(settings)
 
     assert _mode(settings.credentials_file) == 0o644
+
+
+OWN = processes.own_identity()
+
+
+@pytest.mark.parametrize(
+    ("changes", "grace_s", "ended"),
+    [
+        ({}, daemon.LEFTOVER_GRACE_S, set()),
+        ({"process": replace(OWN, started_ticks=1)}, ORPHAN_GRACE_S, {OWN.pid}),
+        (
+            {"process": replace(OWN, started_ticks=1), "is_stop_intended": True},
+            ORPHAN_GRACE_S,
+            set(),
+        ),
+        ({"process": replace(OWN, boot_id="earlier")}, ORPHAN_GRACE_S, set()),
+        (None, daemon.LEFTOVER_GRACE_S, set()),
+    ],
+    ids=["alive", "crashed", "stopped", "earlier boot", "no record"],
+)
+def test_what_lost_its_engine_is_given_less_time(
+    settings, monkeypatch, changes, grace_s, ended
+):
+    """An engine that still lives has time to end; what a dead one left has little."""
+    given = []
+    monkeypatch.setattr(
+        daemon.processes, "end_engine_processes", lambda *order: given.append(order)
+    )
+    if changes is not None:
+        start = records.StartRecord(OWN, 900.0, "127.0.0.1", 1, "x")
+        records.write_record(settings.start_file, replace(start, **changes))
+
+    assert daemon._end_earlier_engine(settings) == ended
+    assert given == [(processes.instance_id(settings.main), grace_s)]
 
 
 def test_leftovers_of_interrupted_writes_are_swept(settings):

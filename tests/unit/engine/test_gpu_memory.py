@@ -21,10 +21,12 @@ from support.fake_clock import FakeClock
 from support.settings_factory import make_settings
 from vllm_pkg.engine.exit_report import report_exit
 from vllm_pkg.engine.gpu_memory import (
+    STEADY_S,
     GpuMemory,
     Holder,
+    Wait,
     describe_holders,
-    is_free,
+    judge_looks,
     process_name,
     wait_for_memory,
 )
@@ -98,18 +100,38 @@ def wait_fixture(tmp_path, monkeypatch):
 def test_it_waits_until_the_ended_process_is_gone_from_the_gpu(wait):
     """The driver lists it for two looks more; the start waits for memory to settle."""
     held = (70 * GIB, [(77, 70 * GIB)])
-    nvml = FakeNvml([held, held, held, (0, [])])
+    nvml = FakeNvml([held, held, held, (GIB, [])])
 
-    assert wait(nvml, {77}) == ((), 2.0)
+    (line,), waited_s = wait(nvml, {77})
+
+    assert waited_s == 2.0
+    assert line == (
+        "Waited 2.0 s for the GPU memory of an earlier engine: no ended process is"
+        " listed any more (70.0 GiB in use before, 1.0 GiB now)."
+    )
     assert nvml.shutdowns == 1
 
 
 def test_it_waits_while_memory_is_given_back(wait):
     """In a container ids do not match: then memory that falls is waited for."""
-    sizes = [70, 40, 10, 1, 1]
+    sizes = [70, 70, 70, 40, 10, 1, 1]
     nvml = FakeNvml([(size * GIB, []) for size in sizes])
 
-    assert wait(nvml, {77}) == ((), 2.0)
+    (line,), waited_s = wait(nvml, {77})
+
+    assert waited_s == 3.0
+    assert "it has fallen (70.0 GiB in use before, 1.0 GiB now)" in line
+
+
+def test_memory_that_does_not_fall_is_waited_for_a_while(wait):
+    """Ids do not match and nothing is freed: it may be another program's."""
+    nvml = FakeNvml([(70 * GIB, [])])
+
+    (line,), waited_s = wait(nvml, {77})
+
+    assert waited_s == STEADY_S
+    assert line.startswith("Waited 5.0 s for the GPU memory of an earlier engine: it")
+    assert "it stayed as it was" in line
 
 
 def test_it_does_not_wait_for_ever(wait):
@@ -119,8 +141,10 @@ def test_it_does_not_wait_for_ever(wait):
     lines, waited_s = wait(nvml, {77})
 
     assert waited_s == 15.0
-    assert lines[0].startswith("GPU memory is held by process 77 (")
-    assert lines[0].endswith("): 70.0 GiB")
+    assert lines[0].startswith("Waited 15.0 s")
+    assert "an ended process is still listed" in lines[0]
+    assert lines[1].startswith("GPU memory is held by process 77 (")
+    assert lines[1].endswith("): 70.0 GiB")
 
 
 def test_a_stranger_is_named_and_not_waited_for(wait):
@@ -162,24 +186,41 @@ def test_other_engines_do_not_ask(wait, variables):
     assert nvml.taken == 0
 
 
+OURS, OTHERS = (Holder(77, 1.0),), (Holder(78, 1.0),)
+
+
 @pytest.mark.parametrize(
-    ("before_bytes", "now_bytes", "pids", "free"),
+    ("sizes", "holders", "waited_s", "expected"),
     [
-        (9, 9, (), True),
-        (9, 12, (), True),
-        (9, 5, (), False),
-        (9, 9, (77,), False),
-        (9, 9, (78,), True),
+        ((9, 9), ((), OURS), 1, Wait.LISTED),
+        ((9, 5), (OURS, OURS), 20, Wait.LISTED),
+        ((9, 5), ((), ()), 1, Wait.FALLING),
+        ((9, 5), (OURS, ()), 1, Wait.FALLING),
+        ((9, 7, 5), ((), (), ()), 20, Wait.FALLING),
+        ((9, 5, 5), (OURS, (), ()), 1, Wait.GONE),
+        ((9, 9), (OURS, OTHERS), 1, Wait.GONE),
+        ((9, 9, 9), ((), OURS, ()), 1, Wait.GONE),
+        ((9, 5, 5), ((), (), ()), 1, Wait.FALLEN),
+        ((9, 5, 7), ((), (), ()), 1, Wait.FALLEN),
+        ((9, 9), ((), ()), 0.5, Wait.UNCHANGED),
+        ((9, 12), (OTHERS, OTHERS), 0.5, Wait.UNCHANGED),
+        ((9, 9, 9), ((), (), ()), STEADY_S - 0.1, Wait.UNCHANGED),
+        ((9, 9, 9), ((), (), ()), STEADY_S, Wait.STEADY),
+        ((9, 5, 12), ((), (), ()), STEADY_S, Wait.STEADY),
     ],
 )
-def test_memory_is_free_when_nothing_of_ours_is_left(
-    before_bytes, now_bytes, pids, free
-):
-    """Neither listed nor still falling: then it is given back."""
-    holders = tuple(Holder(pid, 1.0) for pid in pids)
-    before, now = GpuMemory(before_bytes, ()), GpuMemory(now_bytes, holders)
+def test_looks_are_judged(sizes, holders, waited_s, expected):
+    """Two equal looks prove nothing, unless the driver had named our processes."""
+    looks = [GpuMemory(*look) for look in zip(sizes, holders, strict=True)]
 
-    assert is_free(before, now, {77}) is free
+    assert judge_looks(looks, {77}, waited_s) is expected
+
+
+def test_a_wait_is_over_when_there_is_nothing_to_wait_for():
+    """Three of the reasons end the wait."""
+    over = {why for why in Wait if why.is_over}
+
+    assert over == {Wait.GONE, Wait.FALLEN, Wait.STEADY}
 
 
 def test_a_process_that_cannot_be_seen_is_told_so(tmp_path):
