@@ -45,10 +45,11 @@ pytestmark = [
     pytest.mark.timeout(420),
 ]
 
-# The keeper looks every 5 s; what a loaded machine needs comes on top.
+# The keeper looks every 5 s, and more often while requests run.
 PERIOD_S = 5
-SLACK_S = 10
 CLIENTS = 8
+# From the kill of the API server to the end of its core.
+GONE_MAX_S = 5.0
 TINY = {"config": {"selection": "tiny", "value": {}}}
 
 
@@ -158,7 +159,7 @@ def _clients(service, count):
 
 def test_t20_a_busy_engine_is_left_alone(service, guarantee):
     """T20: saturated for longer than the limit, with late probes: no restart."""
-    seconds = 60 if is_long() else STALL_S + PERIOD_S
+    seconds = 600 if is_long() else STALL_S + PERIOD_S
     server = psutil.Process(service.start_record().process.pid)
     clock = BootClock()
     results = []
@@ -248,24 +249,28 @@ def test_t19_a_frozen_core_is_found_and_restarted_once(service, guarantee):
         frozen_s = clock.now_s()
         lies = service.ask("GET", "/health")[0]
         failure = service.wait_result("failure")
-        found_s = clock.now_s() - frozen_s
-        # Evidence comes first, and takes a few seconds.
+        told_s = clock.now_s() - frozen_s
+        # Evidence is kept first, with a stack of each process.
         record_file = service.main / "run" / "last-failure.json"
         wait_until(record_file.exists, 60, "the record of the failure")
         record = json.loads(record_file.read_text())
+        progress = json.loads(service.settings.progress_file.read_text())["progress"]
+        found_s = progress["observed_s"] - frozen_s
+        kept_s = record["at_s"] - progress["observed_s"]
         # With the folder of evidence that was just made, and a failure on record.
         hits = with_key(service.texts())
     service.wait_result("success")
     status = service.complete(2)
     restarts = service.starts() - 1
-    late = found_s > STALL_S + PERIOD_S + SLACK_S
+    late = found_s > STALL_S + PERIOD_S
     guarantee(
         "T19",
         "An engine whose core hangs is found, and restarted exactly once",
         tried=1,
         violations=int(restarts != 1) + int(status != 200) + int(late) + len(hits),
-        unit=f"frozen cores of a real engine (found after {found_s:.1f} s,"
-        f" limit {STALL_S} s)",
+        unit=f"frozen cores of a real engine (found after {found_s:.1f} s, limit"
+        f" {STALL_S} s, period {PERIOD_S} s; a poll of health told it after"
+        f" {told_s:.1f} s, the evidence took {kept_s:.1f} s)",
         control="its /health still answered 200",
     )
 
@@ -340,8 +345,8 @@ def test_t10_after_kill_9_the_core_is_gone_before_the_next_start(service, guaran
     main = json.loads(start_file.read_text())["process"]["pid"]
     old = {one.pid: started_ticks(one.pid) for one in service.engine()}
     clock = BootClock()
-    os.kill(main, signal.SIGKILL)
     killed_s = clock.now_s()
+    os.kill(main, signal.SIGKILL)
 
     def alive() -> list[int]:
         return [pid for pid, ticks in old.items() if started_ticks(pid) == ticks]
@@ -355,13 +360,14 @@ def test_t10_after_kill_9_the_core_is_gone_before_the_next_start(service, guaran
         "T10",
         "Nothing of a killed engine lives when the next one starts",
         tried=len(old),
-        violations=len(survivors),
+        violations=len(survivors) + int(gone_s > GONE_MAX_S),
         unit=f"processes of a real engine (all gone after {gone_s:.1f} s)",
         control="they lived when it was killed",
     )
 
     assert len(old) >= 3
     assert survivors == []
+    assert gone_s <= GONE_MAX_S
     assert service.starts() == 3
 
 

@@ -17,16 +17,11 @@ pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 LIMIT_S = 4
 PERIOD_S = 5
-# Evidence is kept before the failure is written down; a busy machine takes its time.
-SLACK_S = 5
 FROZEN = """\
 vllm:num_requests_running{engine="0"} 1.0
 vllm:generation_tokens_total{engine="0"} 5.0
 """
-IDLE = """\
-vllm:num_requests_running{engine="0"} 0.0
-vllm:generation_tokens_total{engine="0"} 5.0
-"""
+BUSY = FROZEN.replace("5.0", "NEXT")
 
 
 def test_t19_stalls_are_found_in_time(host, guarantee):
@@ -34,9 +29,9 @@ def test_t19_stalls_are_found_in_time(host, guarantee):
     tried = 50 if is_long() else 1
     clock = BootClock()
     host.variables["VLLM_PKG_STALL_TIMEOUT_S"] = str(LIMIT_S)
-    host.fake.set_metrics(IDLE)
+    host.fake.set_metrics(BUSY)
     host.spawn()
-    took_s = []
+    found_s, kept_s = [], []
     for number in range(tried):
         host.wait_result("success")
         # Gone once the keeper itself has found it ready, and only then is it watched.
@@ -45,24 +40,30 @@ def test_t19_stalls_are_found_in_time(host, guarantee):
         began_s = clock.now_s()
         host.fake.set_metrics(FROZEN)
         failure = wait_until(host.failure, 60, "the stall to be found")
-        host.fake.set_metrics(IDLE)
+        seen_s = host.observed_s()
+        host.fake.set_metrics(BUSY)
         assert failure["summary"].startswith("The engine is stuck: 1 request runs")
-        took_s.append(failure["at_s"] - began_s)
+        found_s.append(seen_s - began_s)
+        kept_s.append(failure["at_s"] - seen_s)
         wait_until(lambda: host.starts() == number + 2, 60, "a start")  # noqa: B023
     host.wait_result("success")
     starts = host.starts()
-    late = [took for took in took_s if took > LIMIT_S + PERIOD_S + SLACK_S]
-    most_s = sorted(took_s)[int(len(took_s) * 0.95)]
+    late = [took for took in found_s if took > LIMIT_S + PERIOD_S]
+    most_s, kept_most_s = (_p95(times) for times in (found_s, kept_s))
     guarantee(
         "T19",
-        "A stuck engine is found in time, and restarted exactly once",
+        "A stuck engine is found within the limit and a period, and restarted once",
         tried=tried,
         violations=len(late) + abs(starts - tried - 1),
-        unit=f"stalls (p95 {most_s:.1f} s to find it and keep the evidence, limit"
-        f" {LIMIT_S} s, a look every {PERIOD_S} s)",
-        control="while it idles, the same numbers are no stall",
+        unit=f"stalls (p95 {most_s:.1f} s to find it, limit {LIMIT_S} s, period"
+        f" {PERIOD_S} s; then {kept_most_s:.1f} s to keep the evidence)",
+        control="while its counters move, the same number of requests is no stall",
     )
 
     assert late == []
-    assert min(took_s) >= LIMIT_S
+    assert min(found_s) >= LIMIT_S
     assert starts == tried + 1
+
+
+def _p95(times_s: list[float]) -> float:
+    return sorted(times_s)[int(len(times_s) * 0.95)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from support.fake_vllm import FakeVllm, make_fake_vllm
 from support.service import Service, free_port
 from vllm_pkg.engine import processes
+from vllm_pkg.engine.exit_report import START_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,26 @@ class FakeHost(Service):
         file = self.main / "run" / "last-failure.json"
         return json.loads(file.read_text()) if file.exists() else None
 
+    def final_failure(self) -> dict[str, Any] | None:
+        """Return the record of a failure after which nothing is tried any more."""
+        failure = self.failure()
+        return failure if failure and failure["is_final"] else None
+
+    def daemon_starts(self) -> int:
+        """Return how often the daemon was started, whatever came of it."""
+        log = self.main / "logs" / "engine.log"
+        return log.read_text(errors="replace").count(START_MARK)
+
+    def served(self) -> str:
+        """Return the model that the last start of the engine was given."""
+        argv: list[str] = self.fake.starts()[-1]["argv"]
+        return argv[argv.index("serve") + 1]
+
+    def selected(self) -> str:
+        """Return the model that is selected."""
+        store = json.loads((self.main / "store.json").read_text())
+        return str(store["serveArgs"][0])
+
     def is_watched(self, start: int) -> bool:
         """Whether the keeper has looked at the engine's counters since that start."""
         started = [
@@ -79,6 +100,11 @@ class FakeHost(Service):
             if (path := self.main / "run" / f"{name}.json").exists()
         ]
         return self.starts() == start and len(started) == 2 and len(set(started)) == 1
+
+    def observed_s(self) -> float:
+        """Return when the keeper last looked at the counters, in seconds since boot."""
+        record = json.loads((self.main / "run" / "progress.json").read_text())
+        return float(record["progress"]["observed_s"])
 
     def destroy(self) -> None:
         """End everything, whatever a test has left."""

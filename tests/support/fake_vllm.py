@@ -8,7 +8,8 @@ the same interpreter and the same packages; everything but the engine is the rea
 
 Each start appends one line of JSON to a file. The fake then ends with the next of the
 exit codes that the test has set, or as a recorded log ends unless the cure for it is
-among its arguments, or answers every GET with 200 until it is ended.
+among its arguments, or answers every GET with 200 until it is ended. FAKE_MODE is how
+it misbehaves: "deaf" has it ignore SIGTERM, "leave" has it leave a process that does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 _PROGRAM = """\
 #!{python} -IS
-import http.server, json, os, signal, socketserver, sys
+import http.server, itertools, json, os, signal, socketserver, sys
 
 with open("/proc/self/cmdline") as stream:
     argv = stream.read().split("\\0")[:-1]
@@ -32,9 +33,16 @@ with open({starts!r}, "a") as stream:
     stream.write(json.dumps(start) + "\\n")
 with open({exits!r}) as stream:
     codes = stream.read().split()
+mode = os.environ.get("FAKE_MODE")
 if codes:
     with open({exits!r}, "w") as stream:
         stream.write(" ".join(codes[1:]))
+    if mode == "leave":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0:
+            os.setsid()
+            signal.alarm(120)
+            signal.pause()
     print("FakeError: told to end with " + codes[0], flush=True)
     sys.exit(int(codes[0]))
 
@@ -44,7 +52,8 @@ if log and os.environ["FAKE_CURE"] not in " ".join(argv):
         print(stream.read(), flush=True)
     sys.exit(1)
 
-mode = os.environ.get("FAKE_MODE")
+if mode == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode == "exit":
     print("FakeError: its weights are damaged", flush=True)
     sys.exit(2)
@@ -59,6 +68,8 @@ name = argv[argv.index("serve") + 1]
 if "--served-model-name" in argv:
     name = argv[argv.index("--served-model-name") + 1]
 
+numbers = itertools.count()
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.send_response(500 if mode == "refuse" else 200)
@@ -71,8 +82,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             models = dict(data=[dict(id=name)])
             self.wfile.write(json.dumps(models).encode())
         if self.path == "/metrics" and os.path.exists({metrics!r}):
-            with open({metrics!r}, "rb") as stream:
-                self.wfile.write(stream.read())
+            with open({metrics!r}) as stream:
+                text = stream.read().replace("NEXT", str(next(numbers)))
+            self.wfile.write(text.encode())
     def log_message(self, *arguments):
         pass
 
@@ -116,7 +128,11 @@ class FakeVllm:
         (self.folder / "exits").write_text(text)
 
     def set_metrics(self, text: str) -> None:
-        """Let ``/metrics`` answer with a text; empty: with nothing, as at first."""
+        """
+        Let ``/metrics`` answer with a text; empty: with nothing, as at first.
+
+        NEXT in it is another number each time.
+        """
         (self.folder / "metrics").write_text(text)
 
     def starts(self) -> list[dict[str, Any]]:

@@ -32,6 +32,9 @@ STEP_COUNTERS: Final = frozenset(
 )
 # Between two looks further apart, one request may have ended and another begun.
 GAP_MAX_S: Final = 30.0
+# While requests run. What stops between two looks is counted from the second one, so a
+# stall is found so much after its time; a second is left for a machine that is late.
+BUSY_PERIOD_S: Final = 4.0
 _SAMPLE: Final = re.compile(r"^(vllm:\w+)\{(.*)\} (\S+)$")
 # Digits that no count and no uptime exceeds.
 _WAITING: Final = re.compile(r"(\d{1,9}) (\d{1,12}(?:\.\d{1,9})?)", re.ASCII)
@@ -190,6 +193,22 @@ class StallDetector:
             stalls.append(Stall(waiting.requests, still_s))
         found = [stall for stall in stalls if stall.still_s >= self.timeout_s]
         return max(found, key=lambda stall: stall.still_s, default=None)
+
+    def next_look_s(self, progress: Progress) -> float | None:
+        """
+        Return when to look again, in seconds since boot; None: there is no hurry.
+
+        It is when the time of something that stands still is over, or a period later.
+        """
+        if progress.is_idle or not progress.cores:
+            return None
+        busy = [core.since_s for core in progress.cores if core.sample.requests > 0]
+        ends_s = [since_s + self.timeout_s for since_s in busy]
+        waiting = progress.waiting
+        if waiting is not None and waiting.requests > 0:
+            ends_s.append(progress.observed_s - waiting.oldest_s + self.timeout_s)
+        coming_s = [end_s for end_s in ends_s if end_s > progress.observed_s]
+        return min([progress.observed_s + BUSY_PERIOD_S, *coming_s])
 
 
 def read_waiting(text: str | None) -> Waiting | None:

@@ -126,6 +126,22 @@ def remembered_stall(
     return record.stall()
 
 
+def next_look_s(settings: Settings, start: StartRecord, clock: Clock) -> float | None:
+    """
+    Return when to look again, in seconds since boot; None: when the host looks anyway.
+
+    Args:
+        settings: Where the record is.
+        start: The engine's start.
+        clock: After a look that failed the time may be over.
+    """
+    record = read_progress(settings, start)
+    if record is None or record.timeout_s == 0:
+        return None
+    due_s = StallDetector(record.timeout_s).next_look_s(record.progress)
+    return due_s if due_s is not None and due_s > clock.now_s() else None
+
+
 def stall_timeout_s(settings: Settings) -> float:
     """Return for how long nothing may move: as set, or by what computes."""
     if settings.stall_timeout_s is not None:

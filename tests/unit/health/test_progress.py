@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vllm_pkg.health.progress import (
+    BUSY_PERIOD_S,
     CoreProgress,
     Progress,
     Report,
@@ -272,3 +273,52 @@ def test_t20_busy_for_a_day_is_not_stuck(guarantee):
     assert looks > 10_000
     assert stalls == 0
     assert _watch(_every_5_s(200, 256, lambda _: "same")) == Stall(256, 200.0)
+
+
+def _core(requests, since_s):
+    return CoreProgress(Sample("0", requests, "x"), float(since_s), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("cores", "waiting", "expected"),
+    [
+        ((), None, None),
+        ((), Waiting(1, 5.0), None),
+        ((_core(0, 200),), None, None),
+        ((_core(0, 200),), Waiting(0, 0.0), None),
+        # A period later, while the end is far away.
+        ((_core(1, 200),), None, 204.0),
+        # At the end itself when that comes first, of whichever core.
+        ((_core(1, 83),), None, 203.0),
+        ((_core(1, 200), _core(1, 83)), None, 203.0),
+        ((_core(0, 83), _core(1, 200)), None, 204.0),
+        # An end that is over was judged.
+        ((_core(1, 70),), None, 204.0),
+        ((_core(1, 80),), None, 204.0),
+        # What waits at the guard is judged too.
+        ((_core(0, 200),), Waiting(1, 10.0), 204.0),
+        ((_core(0, 200),), Waiting(1, 119.0), 201.0),
+    ],
+)
+def test_the_next_look_is_when_a_stall_may_be_told(cores, waiting, expected):
+    """While requests run it is soon; while nothing runs there is no hurry."""
+    assert DETECTOR.next_look_s(Progress(200.0, cores, waiting)) == expected
+
+
+@pytest.mark.parametrize("offset_s", [0.0, 0.1, 1.7, 3.9])
+@pytest.mark.parametrize("timeout_s", [4.0, 10.0, 120.0])
+def test_t19_a_stall_is_told_within_a_period(offset_s, timeout_s):
+    """T19: wherever looks fall, a stall is told at most a period after its time."""
+    detector = StallDetector(timeout_s)
+    frozen_s = 100.0 + offset_s
+    now_s, progress = 92.0, None
+    while progress is None or detector.judge(progress) is None:
+        steps = str(min(now_s, frozen_s))
+        report = Report((Sample("0", 1, steps),))
+        progress = detector.observe(progress, report, now_s)
+        told_s = now_s
+        due_s = detector.next_look_s(progress)
+        assert due_s is not None
+        now_s = due_s + 0.1
+
+    assert timeout_s <= told_s - frozen_s <= timeout_s + BUSY_PERIOD_S + 0.5

@@ -16,6 +16,7 @@ from vllm_pkg.health import watcher
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.health.progress import Stall
 from vllm_pkg.health.watcher import (
+    next_look_s,
     remembered_stall,
     stall_timeout_s,
     watch_progress,
@@ -280,3 +281,31 @@ def test_an_answer_of_another_status_is_no_metrics(settings):
         start = records.StartRecord(PROCESS, 900.0, "127.0.0.1", server.port, "x")
 
         assert watcher.read_metrics(settings, start) is None
+
+
+def test_a_busy_engine_is_looked_at_again_soon(settings, engine):
+    """The record says when; a time that is over has been missed, and means no hurry."""
+    start, clock = _start(settings, engine), FakeClock()
+    before = next_look_s(settings, start, clock)
+    watch_progress(settings, start, clock)
+    soon_s = next_look_s(settings, start, clock)
+    clock.seconds += 4
+
+    assert before is None
+    assert soon_s == 1004.0
+    assert next_look_s(settings, start, clock) is None
+
+
+def test_an_engine_that_is_not_judged_is_in_no_hurry(settings, engine):
+    """Idle, or with its limit switched off, it is looked at with the host's ticks."""
+    start, clock = _start(settings, engine), FakeClock()
+    engine.requests = 0
+    watch_progress(settings, start, clock)
+    idle = next_look_s(settings, start, clock)
+    engine.requests = 1
+    watch_progress(settings, start, clock)
+    record = json.loads(settings.progress_file.read_text()) | {"timeout_s": 0}
+    settings.progress_file.write_text(json.dumps(record))
+
+    assert idle is None
+    assert next_look_s(settings, start, clock) is None

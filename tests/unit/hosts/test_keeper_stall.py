@@ -10,8 +10,19 @@ import pytest
 
 from support.fake_clock import FakeClock
 from support.settings_factory import make_settings
-from vllm_pkg.errors import StateWriteFailed
-from vllm_pkg.health.checker import LOADING, TIMED_OUT, HealthResult, Result
+from vllm_pkg.engine import processes
+from vllm_pkg.engine.phases import Phase
+from vllm_pkg.errors import EngineStopError, StateWriteFailed
+from vllm_pkg.health.checker import (
+    LOADING,
+    TIMED_OUT,
+    Api,
+    Engine,
+    HealthResult,
+    Observation,
+    Result,
+    check_api,
+)
 from vllm_pkg.health.progress import Stall
 from vllm_pkg.hosts.standalone import keeper as keeper_module
 from vllm_pkg.hosts.standalone.keeper import IDLE_WAIT_S, Keeper
@@ -20,6 +31,7 @@ from vllm_pkg.state import records
 from vllm_pkg.state.identity import ProcessIdentity, started_ticks
 
 ENGINE = {"processname": "engine"}
+ENDED = ProcessIdentity(os.getpid(), 1, "boot-1")
 ALIVE = ProcessIdentity(os.getpid(), started_ticks(os.getpid()) or 0, "boot-1")
 
 
@@ -160,29 +172,76 @@ def test_the_stall_is_recorded_as_the_cause(world, capsys):
     assert "The engine is stuck: 3 requests" in capsys.readouterr().err
 
 
-def test_t18_a_load_of_an_hour_is_not_disturbed(world, guarantee):
-    """T18: while it loads it is neither watched for stalls nor restarted."""
+GIB = 1024**3
+
+
+def _first_start(world):
+    """Return what health sees of a start: 50 min of download, 10 of load."""
+    now_s = world.clock.now_s()
+    elapsed_s = now_s - 1000.0
+    share = min(elapsed_s / 3000, 1.0)
+    start = records.StartRecord(
+        *(ALIVE, 1000.0, "127.0.0.1", 1, "a/b"),
+        phase=Phase.DOWNLOAD if share < 1 else Phase.LOAD,
+        phase_percent=(elapsed_s - 3000) / 6,
+        repository="a/b",
+        bytes_done=int(50 * GIB * share),
+        bytes_total=50 * GIB,
+        bytes_per_s=17.9e6,
+        updated_s=now_s,
+    )
+    is_ready = elapsed_s > 3600
+    api = Api.READY if is_ready else Api.SILENT
+    seen = Observation(
+        *(True, True, Engine.RUNNING, elapsed_s, api), start=start, now_s=now_s
+    )
+    return check_api(seen)
+
+
+def test_t18_a_load_of_an_hour_is_not_disturbed(world, monkeypatch, guarantee):
+    """T18: a load is not restarted, and health tells all the time how far it is."""
     world.stall = Stall(1, 9999.0)
-    world.result, world.message = Result.LOADING, LOADING
-    world.tick(35 * 12)
-    # At 35 minutes health becomes a failure; ending the load is not ours to decide.
-    world.result, world.message = Result.FAILURE, TIMED_OUT
-    world.tick(25 * 12)
+    told: list[HealthResult] = []
+
+    def check(_: object) -> HealthResult:
+        told.append(_first_start(world))
+        return told[-1]
+
+    monkeypatch.setattr(keeper_module, "check_health", check)
+    world.tick(60 * 12)
     looks_while_loading = world.looks
     told_while_loading = list(world.told)
-    world.result, world.message = Result.SUCCESS, "ready"
+    # At 35 minutes health becomes a failure; ending the load is not ours to decide.
+    loading, late = told[: 35 * 12 - 1], told[35 * 12 - 1 :]
     world.tick(2)
+    ready = told[len(loading) + len(late) :]
+    begins = [result.message.startswith(LOADING) for result in loading]
+    begins += [result.message.startswith(TIMED_OUT) for result in late]
+    results = [{one.result for one in part} for part in (loading, late, ready)]
+    texts = len({result.message for result in told})
     guarantee(
         "T18",
-        "An engine that loads for an hour is not restarted",
+        "An engine that loads for an hour is not restarted, and health tells how far it"
+        " is, from 35 minutes on as a failure",
         tried=60 * 12,
-        violations=len(told_while_loading),
-        unit="looks of 5 s, on a fake clock",
+        violations=len(told_while_loading) + begins.count(False),
+        unit=f"looks of 5 s, on a fake clock, with {texts} different texts",
         control="the same stall after the load is acted on",
     )
 
     assert told_while_loading == []
     assert looks_while_loading == 0
+    assert all(begins)
+    assert results == [{Result.LOADING}, {Result.FAILURE}, {Result.SUCCESS}]
+    assert loading[0].message.endswith(
+        " Downloading a/b: 85 MiB of 50.0 GiB (0 %), 17.9 MB/s."
+    )
+    assert late[0].message == (
+        f"{TIMED_OUT} Downloading a/b: 35.0 GiB of 50.0 GiB (70 %), 17.9 MB/s."
+    )
+    assert late[-1].message == TIMED_OUT
+    # A line about the download changes with each tenth of a GiB.
+    assert texts > 500
     assert world.told == ["stop"]
 
 
@@ -211,6 +270,63 @@ def test_an_engine_that_ends_before_it_is_told_to(world, capsys):
 
     assert "NOT_RUNNING" in capsys.readouterr().err
     assert world.told == ["start"]
+
+
+def test_a_busy_engine_is_looked_at_when_it_is_time(world, monkeypatch):
+    """Between two ticks there is a look when one is due, and none before it."""
+    due = iter([1016.0])
+    monkeypatch.setattr(keeper_module, "next_look_s", lambda *_: next(due, None))
+    world.tick(2)
+    wait_s = world.keeper.wait_s()
+    world.tick()
+    world.keeper.look_if_due()
+    early_looks = world.looks
+    world.clock.seconds = 1016.0
+    world.keeper.look_if_due()
+    world.keeper.look_if_due()
+
+    assert wait_s == 6.0
+    assert early_looks == 1
+    assert world.looks == 2
+    assert world.keeper.wait_s() == IDLE_WAIT_S
+
+
+def test_a_look_that_fails_is_not_tried_without_end(world, monkeypatch):
+    """A full disk, or a restart by a person, leaves the next look to the ticks."""
+    monkeypatch.setattr(keeper_module, "next_look_s", lambda *_: 1012.0)
+    world.tick(2)
+
+    def refuse(*_: object) -> None:
+        raise StateWriteFailed("the disk is full")
+
+    monkeypatch.setattr(keeper_module, "watch_progress", refuse)
+    world.clock.seconds = 1012.0
+    world.keeper.look_if_due()
+
+    assert world.keeper.wait_s() == IDLE_WAIT_S
+
+
+def test_what_an_ended_engine_left_is_ended_at_once(world, monkeypatch, capsys):
+    """It is ended before the next start is planned, and a failure of that is told."""
+    settings = world.keeper.settings
+    told = []
+
+    def refuse(instance: str) -> int:
+        told.append(instance)
+        raise EngineStopError("processes of the engine survived SIGKILL: 7")
+
+    monkeypatch.setattr(processes, "end_orphans", refuse)
+    world.event("EXITED")
+    while_it_lives = list(told)
+    start = records.StartRecord(ENDED, 900.0, "127.0.0.1", 1, "x")
+    records.write_record(settings.start_file, start)
+    world.event("STARTING")
+    world.event("EXITED")
+
+    assert while_it_lives == []
+    assert told == [processes.instance_id(settings.main)]
+    assert "survived SIGKILL: 7" in capsys.readouterr().err
+    assert world.keeper.state is EngineState.BACKOFF
 
 
 def test_a_person_who_stops_it_is_obeyed(world):

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.clock import BootClock, Clock
+from vllm_pkg.engine import processes
 from vllm_pkg.engine.diagnosis.changes import fingerprint
 from vllm_pkg.engine.exit_report import (
     TAIL_LINES,
@@ -26,10 +27,10 @@ from vllm_pkg.engine.exit_report import (
     report_exit,
 )
 from vllm_pkg.engine.start_failure import selection_of
-from vllm_pkg.errors import StateError
+from vllm_pkg.errors import EngineStopError, StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
-from vllm_pkg.health.watcher import watch_progress
+from vllm_pkg.health.watcher import next_look_s, watch_progress
 from vllm_pkg.hosts.standalone.backoff import FailedStarts, after_exit
 from vllm_pkg.hosts.standalone.config import ENGINE, ENGINE_LOG
 from vllm_pkg.hosts.standalone.evidence import keep_evidence
@@ -44,6 +45,7 @@ from vllm_pkg.hosts.standalone.states import (
 )
 from vllm_pkg.settings import load_settings
 from vllm_pkg.state import atomic, records
+from vllm_pkg.state.identity import is_alive
 from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Keeper:
     failed: FailedStarts = field(default_factory=FailedStarts)
     was_ready: bool = False
     due_s: float | None = None
+    look_due_s: float | None = None
     is_own_start: bool = False
     selected: Selection | None = None
 
@@ -126,6 +129,12 @@ class Keeper:
         except StateError as error:
             self.log(error.message)
 
+    def look_if_due(self) -> None:
+        """Look at a busy engine when it is time, not only at supervisord's ticks."""
+        if self.state is EngineState.READY and self.wait_s() == 0:
+            self.look_due_s = None
+            self.look()
+
     def note_readiness(self) -> None:
         """Remember that this start has come so far as to answer."""
         if self.state is not EngineState.READY:
@@ -140,7 +149,10 @@ class Keeper:
         # Not before it was ready: loading has its own limit, and no requests.
         if start is None or not self.was_ready or start.is_stop_intended:
             return
+        if self.look_due_s is not None and self.clock.now_s() < self.look_due_s:
+            return
         stall = watch_progress(self.settings, start, self.clock)
+        self.look_due_s = next_look_s(self.settings, start, self.clock)
         if stall is not None:
             self.on_stalled(start, stall)
 
@@ -178,7 +190,7 @@ class Keeper:
             self.failed = FailedStarts()
         self.is_own_start = False
         self.was_ready = False
-        self.due_s = None
+        self.due_s = self.look_due_s = None
         self.selected = self._selected_now()
 
     def _selected_now(self) -> Selection | None:
@@ -195,6 +207,7 @@ class Keeper:
         Args:
             pid: The process that has ended, as supervisord tells it.
         """
+        self._end_orphans()
         exit_code = int(self.supervisor.getProcessInfo(ENGINE)["exitstatus"])
         lines = read_last_start(last_log(self.settings))
         report = report_exit(exit_code, lines, self.selected)
@@ -219,6 +232,17 @@ class Keeper:
         if failure is None or failure.boot_id != self.clock.boot_id():
             return None
         return failure if pid is not None and pid == str(failure.pid) else None
+
+    def _end_orphans(self) -> None:
+        """End what the engine left: the next start may be far away, or never come."""
+        start = records.read_start(self.settings)
+        # Without a record a next start is under way, which does it itself.
+        if start is None or is_alive(start.process, self.clock.boot_id()):
+            return
+        try:
+            processes.end_orphans(processes.instance_id(self.settings.main))
+        except EngineStopError as error:
+            self.log(error.message)
 
     def _plan_start(self, report: ExitReport, exit_code: int | None) -> bool:
         """Decide about another start and record why; return whether there is one."""
@@ -275,9 +299,13 @@ class Keeper:
 
     def wait_s(self) -> float:
         """Return for how long there is nothing to do but to wait for an event."""
-        if self.due_s is None or self.state is not EngineState.BACKOFF:
+        due_s = {
+            EngineState.BACKOFF: self.due_s,
+            EngineState.READY: self.look_due_s,
+        }.get(self.state)
+        if due_s is None:
             return IDLE_WAIT_S
-        return max(0.0, self.due_s - self.clock.now_s())
+        return max(0.0, due_s - self.clock.now_s())
 
     def log(self, message: str) -> None:
         """Write a line to the host's log; stdout belongs to the protocol."""
@@ -305,6 +333,7 @@ def main() -> None:
             childutils.listener.ok(sys.stdout)
             childutils.listener.ready(sys.stdout)
         keeper.start_if_due()
+        keeper.look_if_due()
 
 
 if __name__ == "__main__":
