@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EACCES", "EMFILE", "EDQUOT")
 PROMISE = (
-    "A call that fails is told as a StateError; the file is the old or the new one, "
-    "never another; the next start leaves no temporary file"
+    "A call that fails is told as a StateError, and a write as StateWriteFailed; the"
+    " file is the old or the new one, never another, and what the program goes on with;"
+    " the next start leaves no temporary file"
 )
 
 
@@ -41,16 +42,18 @@ def test_each_call_fails_with_each_error(guarantee):
         tried=found.points,
         violations=len(found.violations),
         unit="failed calls",
-        control="a writer that lets errors through: found",
+        control="a writer that lets errors through, and one that calls a failed write"
+        " a failed read: both found",
     )
     assert found.violations == []
     assert found.points >= (2000 if is_long() else 400)
 
 
-def test_the_sweep_finds_a_writer_without_care():
-    """T04: a writer that lets the system's errors through is found."""
+@pytest.mark.parametrize("mutant", ["raw-error", "other-error"])
+def test_the_sweep_finds_a_writer_without_care(mutant):
+    """T04: who lets the system's errors through, or names them wrongly, is found."""
     require_tool("strace")
-    order = Order(what=("error=ENOSPC",), scenarios=("update",), mutant="raw-error")
+    order = Order(what=("error=ENOSPC",), scenarios=("update",), mutant=mutant)
     assert run_sweep(order).errors
 
 

@@ -171,11 +171,11 @@ def _round(
         sizes = [occupied_bytes(trial.settings.models_dir) for trial in trials]
         programs: list[Callable[[], None]] = [partial(_child, item) for item in trials]
         hits = injection.run_injected(programs, what, when)
-        for trial, size_bytes, is_hit in zip(trials, sizes, hits, strict=True):
+        for trial, size_bytes, hit in zip(trials, sizes, hits, strict=True):
             os.close(trial.writer)
             with os.fdopen(trial.reader) as stream:
                 said = stream.read().strip()
-            findings.points += is_hit
+            findings.points += bool(hit)
             place = f"{trial.case.name}, {what} at {when}"
             _check(trial, said, size_bytes, place, findings)
         return [item.case for item, hit in zip(trials, hits, strict=True) if hit]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -41,7 +40,7 @@ _ANY: Final = ctypes.c_ulong(-1 & (2**64 - 1))
 
 def run_injected(
     programs: Sequence[Callable[[], None]], what: str, when: int
-) -> list[bool]:
+) -> list[str]:
     """
     Run each program in a process of its own, with something injected into it.
 
@@ -50,7 +49,8 @@ def run_injected(
         what: To which kind of call what happens, such as ``fsync:error=EIO``.
         when: At the how manyth of those calls of a process, >= 1.
     Returns:
-        For each program, whether it got that far that something was injected.
+        For each program the call that was hit, as strace shows it; empty when the
+        program did not get that far.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     middle = os.fork()
@@ -82,7 +82,7 @@ def run_injected(
         traces.pop(middle, None)
         # Forked one after another: their numbers tell which is which, but for the
         # moment at which the numbers begin anew.
-        hit = [_is_hit(f"{folder}/{traces[pid]}") for pid in _in_order(traces, middle)]
+        hit = [_hit_in(f"{folder}/{traces[pid]}") for pid in _in_order(traces, middle)]
     assert len(hit) == len(programs)
     return hit
 
@@ -105,6 +105,9 @@ def _in_order(pids: dict[int, str], middle: int) -> list[int]:
     return sorted(pids, key=lambda pid: (pid < middle, pid))
 
 
-def _is_hit(path: str) -> bool:
+def _hit_in(path: str) -> str:
     with open(path, encoding="utf-8", errors="replace") as trace:  # noqa: PTH123
-        return bool(re.search(r"INJECTED|killed by SIGKILL", trace.read()))
+        lines = trace.read().splitlines()
+    if lines and "killed by SIGKILL" in lines[-1]:
+        return lines[-1]
+    return next((line for line in lines if "INJECTED" in line), "")

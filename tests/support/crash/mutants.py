@@ -13,6 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.errors import StateUnreadable
 from vllm_pkg.state import atomic, credentials
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def wide_mode(path: Path, temporary: Path, data: bytes, mode: int, *_: Any) -> N
 def raw_error(_: Path, error: OSError) -> OSError:
     """Let an error of the system through as it is."""
     return error
+
+
+def other_error(path: Path, _: OSError) -> StateUnreadable:
+    """Take a file that cannot be written for one that cannot be read."""
+    return StateUnreadable(f"cannot read {path}")
 
 
 def no_sweep(_: Path) -> int:
@@ -110,6 +116,7 @@ MUTANTS: Final[dict[str, tuple[ModuleType, str, Callable[..., Any]]]] = {
     "wide-mode": (atomic, "_replace", wide_mode),
     "unchecked": (atomic, "_replace", unchecked),
     "raw-error": (atomic, "write_failed", raw_error),
+    "other-error": (atomic, "write_failed", other_error),
     "no-sweep": (atomic, "sweep_temporary_files", no_sweep),
     "drop-first": (credentials, "ensure_key", drop_first),
 }

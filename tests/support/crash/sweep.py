@@ -8,15 +8,17 @@ mutants replace parts of the state library in it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from support.crash import injection, mutants
 from support.crash.scenarios import (
@@ -31,7 +33,7 @@ from support.crash.scenarios import (
     wide_modes,
 )
 from support.settings_factory import make_settings
-from vllm_pkg.errors import StateError
+from vllm_pkg.errors import StateCorrupt, StateError, StateWriteFailed
 from vllm_pkg.state import locks
 from vllm_pkg.state.credentials import load_key
 from vllm_pkg.state.store import load_store
@@ -45,6 +47,10 @@ WHEN_MAX: Final = 2000
 # Kills and failed calls are the same on every file system; here fsync costs nothing.
 MEMORY: Final = Path("/dev/shm")  # noqa: S108
 LOCK_TIMEOUT_S: Final = 0.1
+# What changes a disk; a file that is only read is opened without these.
+_WRITING: Final = re.compile(
+    r"(write|fsync|rename|unlink|mkdir|f?chmod)|openat\(.*O_(WRONLY|RDWR|CREAT)"
+)
 _DONE: Final = "done"
 _OK: Final = "ok"
 
@@ -81,7 +87,8 @@ class Findings:
         torn: A file was neither what it was before nor what it was to become.
         lost: What had been acknowledged was gone.
         modes: Others could read a file.
-        errors: Something else than a StateError was raised, or a leftover stayed.
+        errors: Something else than a StateError was raised, or another than
+            StateWriteFailed where a write failed, or a leftover stayed.
     """
 
     points: int = 0
@@ -179,12 +186,13 @@ def _round(
         programs: list[Callable[[], None]] = [partial(_child, item) for item in trials]
         make_deterministic(2)
         hits = injection.run_injected(programs, what, when)
-        for trial, is_hit in zip(trials, hits, strict=True):
+        for trial, hit in zip(trials, hits, strict=True):
             os.close(trial.writer)
             with os.fdopen(trial.reader) as stream:
                 lines = stream.read().splitlines()
-            findings.points += is_hit
+            findings.points += bool(hit)
             place = f"{trial.scenario.name}, {what} at {when}"
+            _check_error(trial, lines, hit, place, findings)
             _check(trial, lines, place, findings)
             _check_next_start(trial.settings, place, findings)
         return [item.scenario for item, hit in zip(trials, hits, strict=True) if hit]
@@ -202,8 +210,26 @@ def _child(trial: Trial) -> None:
             outcome = _OK
         _say(trial.writer, outcome)
         if outcome != _OK:
+            if not _is_memory_true(trial.settings):
+                _say(trial.writer, "raised nothing, and goes on with what is not kept")
             break
     _say(trial.writer, _DONE)
+
+
+def _is_memory_true(settings: Settings) -> bool:
+    """Whether what a program reads after an error is what stands on the disk."""
+    with contextlib.suppress(StateError):
+        arguments = list(load_store(settings).serve_args)
+        if arguments != _document(settings.store_file).get("serveArgs", []):
+            return False
+    with contextlib.suppress(StateError):
+        return load_key(settings) == _document(settings.credentials_file).get("apiKey")
+    return True
+
+
+def _document(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    return document
 
 
 def _say(writer: int, text: str) -> None:
@@ -237,6 +263,22 @@ def _check(trial: Trial, lines: Sequence[str], place: str, findings: Findings) -
         findings.lost.append(f"{place}: no file has the key")
     wide = set(wide_modes(trial.settings)) - set(trial.wide)
     findings.modes += [f"{place}: {name}" for name in sorted(wide)]
+
+
+def _check_error(
+    trial: Trial, lines: Sequence[str], hit: str, place: str, findings: Findings
+) -> None:
+    """Where a write failed, that is what is told."""
+    allowed = {f"refused {StateWriteFailed.__name__}"}
+    if trial.scenario.name == "set-aside":
+        # That the file is damaged matters more than that it stays where it is.
+        allowed.add(f"refused {StateCorrupt.__name__}")
+    if _WRITING.match(hit):
+        findings.errors += [
+            f"{place}: {line} after {hit}"
+            for line in lines
+            if line.startswith("refused") and line not in allowed
+        ]
 
 
 def _check_next_start(settings: Settings, place: str, findings: Findings) -> None:

@@ -231,12 +231,12 @@ def _round(cases: Sequence[str], what: str, when: int, findings: Findings) -> li
             for settings, case in zip(all_settings, cases, strict=True)
         ]
         hits = injection.run_injected(programs, what, when)
-        for settings, case, is_hit in zip(all_settings, cases, hits, strict=True):
-            findings.kills += is_hit
+        for settings, case, hit in zip(all_settings, cases, hits, strict=True):
+            findings.kills += bool(hit)
             place = f"{case}, {what} at {when}"
             _check_store(settings, place, findings)
             _finish(settings, case, place, findings)
-        return [case for case, is_hit in zip(cases, hits, strict=True) if is_hit]
+        return [case for case, hit in zip(cases, hits, strict=True) if hit]
 
 
 def _check_store(settings: Settings, place: str, findings: Findings) -> None:
