@@ -126,7 +126,7 @@ def test_what_lost_its_engine_is_given_less_time(
     """An engine that still lives has time to end; what a dead one left has little."""
     given = []
     monkeypatch.setattr(
-        daemon.processes, "end_engine_processes", lambda *order: given.append(order)
+        processes, "end_engine_processes", lambda *order: given.append(order)
     )
     if changes is not None:
         start = records.StartRecord(OWN, 900.0, "127.0.0.1", 1, "x")
