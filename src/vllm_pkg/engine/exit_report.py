@@ -19,7 +19,7 @@ from vllm_pkg.engine.diagnosis.matcher import Diagnosis
 from vllm_pkg.engine.diagnosis.rules import load_causes
 from vllm_pkg.engine.gpu_memory import HOLDER_MARK
 from vllm_pkg.engine.options import load_options
-from vllm_pkg.errors import as_sentence
+from vllm_pkg.errors import PortInUse, as_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +36,10 @@ HOLDERS_MAX: Final = 16
 FINAL_EXIT_CODES: Final = frozenset({2, 3, 73, 74, 77, 78})
 # Of those, the ones that another selection mends.
 _SELECTION_EXIT_CODES: Final = frozenset({2, 3, 78})
-# Our own failures that pass by themselves: the Hub or the port may be there later.
+# Our own failures that may pass by themselves.
 TRY_LATER_EXIT_CODE: Final = 75
+# This one seldom does: who has a port keeps it.
+_PORT_CAUSE: Final = PortInUse.code
 
 _CAUSE: Final = re.compile(
     r"^(?:vllm(?: serve)?: error: |error: |[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)"
@@ -119,6 +121,17 @@ def report_exit(
         evidence=named.evidence,
         changes=changes,
     )
+
+
+def is_passing(exit_code: int | None, cause: str | None) -> bool:
+    """
+    Whether what ended a start passes by itself, so that trying again has no end.
+
+    Args:
+        exit_code: Exit status; None when it is not known.
+        cause: Id of the named cause; None when there is none.
+    """
+    return exit_code == TRY_LATER_EXIT_CODE and cause != _PORT_CAUSE
 
 
 def report_error(error: ServiceError, selected: Selection | None) -> ExitReport:

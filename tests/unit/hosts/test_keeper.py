@@ -43,7 +43,7 @@ def keeper_fixture(tmp_path):
     """A keeper whose clock and supervisord a test moves."""
     settings = make_settings(tmp_path)
     settings.logs_dir.mkdir(parents=True)
-    return Keeper(settings, FakeSupervisor(), FakeClock())
+    return Keeper(settings, FakeSupervisor(), FakeClock(), draw=lambda: 0.0)
 
 
 def _exit(keeper, code):

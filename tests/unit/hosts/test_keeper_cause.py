@@ -49,7 +49,7 @@ def keeper_fixture(tmp_path):
     log.write_text(
         f"=== vllm-pkg: engine start x ===\n{TOO_LONG}\n{noise}ValueError: x\n"
     )
-    return Keeper(settings, ExitedSupervisor(), FakeClock())
+    return Keeper(settings, ExitedSupervisor(), FakeClock(), draw=lambda: 0.0)
 
 
 def _tell(keeper, **changes):

@@ -105,7 +105,7 @@ def world_fixture(tmp_path, monkeypatch):
     settings = make_settings(tmp_path)
     settings.logs_dir.mkdir(parents=True)
     clock = FakeClock()
-    world = World(Keeper(settings, FakeSupervisor(), clock), clock)
+    world = World(Keeper(settings, FakeSupervisor(), clock, draw=lambda: 0.0), clock)
 
     def check(_: object) -> HealthResult:
         return HealthResult(world.result, world.message)
@@ -413,15 +413,48 @@ def test_t12_a_crash_loop_ends(world, guarantee):
     assert world.keeper.state is EngineState.FATAL
 
 
-def test_t12_a_crash_after_four_minutes_starts_the_count_anew(world):
-    """T12: an engine that had been ready is restarted after 1 s, each time."""
-    waits = []
-    for _ in range(20):
-        world.tick(4 * 12)
-        world.event("EXITED")
-        waits.append(world.keeper.wait_s())
-        world.tick()
-        world.event("STARTING")
-        world.event("RUNNING")
+def _crash_after(world, minutes):
+    """Let the engine be ready for so long, and end; return the delay, if any."""
+    world.tick(minutes * 12 + 1)
+    world.event("EXITED")
+    if world.keeper.state is EngineState.FATAL:
+        return None
+    wait_s = world.keeper.wait_s()
+    world.clock.seconds += 66
+    world.keeper.start_if_due()
+    world.event("STARTING")
+    world.event("RUNNING")
+    return wait_s
 
-    assert waits == [1.0] * 20
+
+def test_t12_an_engine_that_dies_every_four_minutes_is_given_up_on(world, guarantee):
+    """T12: that it had been ready does not make a crash loop of it less of one."""
+    world.keeper.draw = iter([0.0, 1.0] * 5).__next__
+    waits = [_crash_after(world, 4) for _ in range(10)]
+    world.tick(1000)
+    starts = world.told.count("start")
+    bases = [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    delays = [wait_s for wait_s in waits if wait_s is not None]
+    wrong = [
+        wait_s
+        for wait_s, base_s in zip(delays, bases, strict=True)
+        if not base_s <= wait_s <= base_s * 1.101
+    ]
+    guarantee(
+        "T12",
+        "An engine that becomes ready and dies after four minutes is a crash loop, too",
+        tried=len(waits),
+        violations=len(wrong) + int(starts != 9) + int(not world.failure().is_final),
+        unit="ends after four minutes, on a fake clock",
+        control="after ten minutes of readiness the count begins anew",
+    )
+
+    assert wrong == []
+    assert waits[-1] is None
+    assert starts == 9
+    assert world.failure().is_final
+
+
+def test_t12_a_crash_after_ten_minutes_starts_the_count_anew(world):
+    """T12: an engine that had been ready for long is restarted after 1 s, each time."""
+    assert [_crash_after(world, 10) for _ in range(20)] == [1.0] * 20

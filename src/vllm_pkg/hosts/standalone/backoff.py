@@ -10,6 +10,11 @@ DELAY_MAX_S: Final = 60.0
 CRASHES_MAX: Final = 10
 # Enough for the longest delay; what passes may be tried for years.
 _DOUBLINGS_MAX: Final = 10
+# Ready for so long, an engine has shown that it works. One that dies every few minutes
+# has not: its users lose their requests each time.
+STEADY_S: Final = 600.0
+# So much longer a delay may be: what failed at the same moment starts apart.
+JITTER_MAX: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,23 +45,45 @@ class Decision:
     failed: FailedStarts
 
 
+def is_steady(ready_s: float, now_s: float) -> bool:
+    """
+    Whether an engine has been ready for so long that earlier failures count no more.
+
+    Args:
+        ready_s: When it became ready, in seconds since boot.
+        now_s: Seconds since boot.
+    """
+    return now_s - ready_s >= STEADY_S
+
+
+def with_jitter(delay_s: float, share: float) -> float:
+    """
+    Return a delay, a little longer.
+
+    Args:
+        delay_s: In seconds.
+        share: How much of the most, drawn at random from 0 to 1.
+    """
+    return delay_s * (1.0 + JITTER_MAX * share)
+
+
 def after_exit(
-    failed: FailedStarts, *, was_ready: bool, is_final: bool, is_passing: bool = False
+    failed: FailedStarts, *, was_steady: bool, is_final: bool, is_passing: bool = False
 ) -> Decision:
     """
     Decide whether and when to start the engine again.
 
-    The delays double from 1 s to 60 s. An engine that had been ready starts the count
-    anew: it crashed, but its configuration works.
+    The delays double from 1 s to 60 s. An engine that had been ready for long starts
+    the count anew: it crashed, but its configuration works.
 
     Args:
         failed: Starts in a row that had failed before this one.
-        was_ready: Whether this start had come so far as to answer.
+        was_steady: Whether it had been ready for long; see `is_steady`.
         is_final: Whether starting again would only fail again.
         is_passing: Whether it failed by something that passes by itself, such as a
             network that is down; however long that takes, it is tried again.
     """
-    before = FailedStarts() if was_ready else failed
+    before = FailedStarts() if was_steady else failed
     now = FailedStarts(before.total + 1, before.crashes + (not is_passing))
     if is_final or (not is_passing and now.crashes >= CRASHES_MAX):
         return Decision(None, now)

@@ -9,6 +9,7 @@ Source: supervisord.org, "Event Listener" protocol.
 from __future__ import annotations
 
 import os
+import random
 import select
 import sys
 import xmlrpc.client
@@ -21,9 +22,9 @@ from vllm_pkg.engine import processes
 from vllm_pkg.engine.diagnosis.changes import fingerprint
 from vllm_pkg.engine.exit_report import (
     TAIL_LINES,
-    TRY_LATER_EXIT_CODE,
     ExitReport,
     is_final_exit,
+    is_passing,
     report_exit,
 )
 from vllm_pkg.engine.start_failure import selection_of
@@ -31,7 +32,12 @@ from vllm_pkg.errors import EngineStopError, StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.health.watcher import next_look_s, watch_progress
-from vllm_pkg.hosts.standalone.backoff import FailedStarts, after_exit
+from vllm_pkg.hosts.standalone.backoff import (
+    FailedStarts,
+    after_exit,
+    is_steady,
+    with_jitter,
+)
 from vllm_pkg.hosts.standalone.config import ENGINE, ENGINE_LOG
 from vllm_pkg.hosts.standalone.evidence import keep_evidence
 from vllm_pkg.hosts.standalone.log_files import last_lines
@@ -49,6 +55,8 @@ from vllm_pkg.state.identity import is_alive
 from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vllm_pkg.engine.diagnosis.changes import Selection
     from vllm_pkg.health.progress import Stall
     from vllm_pkg.settings import Settings
@@ -79,6 +87,7 @@ class Keeper:
         clock: For the delays.
         state: What is known of the engine.
         selected: What this start is to serve; None when not known.
+        draw: Draws a number from 0 to 1, for the delays.
     """
 
     settings: Settings
@@ -87,10 +96,12 @@ class Keeper:
     state: EngineState = EngineState.UNKNOWN
     failed: FailedStarts = field(default_factory=FailedStarts)
     was_ready: bool = False
+    ready_s: float = 0.0
     due_s: float | None = None
     look_due_s: float | None = None
     is_own_start: bool = False
     selected: Selection | None = None
+    draw: Callable[[], float] = random.random
 
     def on_event(self, name: str, payload: dict[str, str]) -> None:
         """Take one event of supervisord."""
@@ -141,7 +152,7 @@ class Keeper:
             self.step(EngineEvent.ANSWER)
         if not self.was_ready:
             self.was_ready = True
-            self.failed = FailedStarts()
+            self.ready_s = self.clock.now_s()
             atomic.remove_file(self.settings.failure_file)
 
     def _look_at_progress(self) -> None:
@@ -246,15 +257,18 @@ class Keeper:
 
     def _plan_start(self, report: ExitReport, exit_code: int | None) -> bool:
         """Decide about another start and record why; return whether there is one."""
+        now_s = self.clock.now_s()
+        was_steady = self.was_ready and is_steady(self.ready_s, now_s)
         decision = after_exit(
             self.failed,
-            was_ready=self.was_ready,
+            was_steady=was_steady,
             is_final=report.is_final,
-            is_passing=exit_code == TRY_LATER_EXIT_CODE,
+            is_passing=is_passing(exit_code, report.cause),
         )
         self.failed = decision.failed
-        now_s = self.clock.now_s()
-        self.due_s = None if decision.delay_s is None else now_s + decision.delay_s
+        self.due_s = None
+        if decision.delay_s is not None:
+            self.due_s = now_s + with_jitter(decision.delay_s, self.draw())
         next_step = (
             "It is not started again."
             if decision.delay_s is None
