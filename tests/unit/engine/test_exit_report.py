@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_pkg.engine.exit_report import find_cause, report_exit
+from vllm_pkg.engine.exit_report import find_cause, is_passing, report_exit
 
 TOO_LONG = (
     "(EngineCore pid=9) ERROR 11-21 20:00:01 [core.py:700] ValueError: To serve at"
@@ -110,3 +110,18 @@ def test_tail_is_bounded():
 
     assert len(report.log_tail) == 20
     assert len(report.summary) < 350
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "cause", "expected"),
+    [
+        (75, "hub-unreachable", True),
+        (75, None, True),
+        (75, "port-in-use", False),
+        (70, "hub-unreachable", False),
+        (None, None, False),
+    ],
+)
+def test_what_passes_by_itself(exit_code, cause, expected):
+    """A Hub that is silent passes; who has a port keeps it, and a crash is a crash."""
+    assert is_passing(exit_code, cause) is expected
