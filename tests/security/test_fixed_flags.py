@@ -27,7 +27,7 @@ from vllm_pkg.engine.options import (
     load_options,
     options_version,
 )
-from vllm_pkg.engine.reserved import RESERVED_OPTIONS
+from vllm_pkg.engine.reserved import ALLOWED_VALUES, RESERVED_OPTIONS
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.settings import load_settings
 from vllm_pkg.state.store import Store
@@ -59,6 +59,7 @@ FIXED = {
     *("ec_transfer_config", "ec_manager_config", "weight_transfer_config"),
     *("model_class_overrides", "dp_supervisor_probe_interval_s"),
     *("dp_supervisor_probe_timeout_s", "dp_supervisor_probe_failure_threshold"),
+    "disable_log_stats",
 }
 WATCHED = sorted({*FIXED, "model_tag", "model"})
 # What vLLM says when it splits a command otherwise than we do.
@@ -226,10 +227,12 @@ def test_no_accepted_list_changes_a_fixed_value(judge, guarantee):
 def test_every_allowed_option_is_accepted_and_changes_nothing(judge):
     """Each spelling of each option that is not reserved passes, with a plain value."""
     plain = {Kind.TEXT: "mp", Kind.NUMBER: "1"}
+    values = {name: plain.get(option.kind, "{}") for name, option in OPTIONS.items()}
+    values |= {name: allowed[0] for name, allowed in ALLOWED_VALUES.items()}
     lists = [
         ["m", name]
         if OPTIONS[name].values is Values.NONE
-        else ["m", name, plain.get(OPTIONS[name].kind, "{}")]
+        else ["m", name, values[name]]
         for name in sorted(ALLOWED)
     ]
     accepted, found = find_violations(judge, examine_arguments, lists, "startos")
