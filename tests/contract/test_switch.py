@@ -131,6 +131,10 @@ def test_a_model_that_fails_is_taken_back(host):
 
 def test_a_model_that_failed_is_mended_and_switched_to(host, tmp_path):
     """Its fix outlives the return of the old model; one click, and the new one runs."""
+    folder = write_cached_model(host.main / "models", "org/long")
+    # Of a kind that the estimate does not know: else the argument would be refused.
+    config = folder / "snapshots" / COMMIT / "config.json"
+    config.write_text(json.dumps({"model_type": "unheard-of"}))
     cure = "--max-model-len 2048"
     value = custom("org/long --max-model-len 9999")
     for name, text in failing_variables(
