@@ -95,16 +95,16 @@ def start_of(service):
 
 def chat(service, model):
     """Return the text of a short answer, streamed."""
-    client = openai.OpenAI(
+    with openai.OpenAI(
         base_url=service.base_url, api_key=service.key(), max_retries=0
-    )
-    chunks = client.chat.completions.create(
-        model=model,
-        messages=[{"role": "user", "content": "Hello"}],
-        max_tokens=8,
-        stream=True,
-    )
-    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    ) as client:
+        chunks = client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": "Hello"}],
+            max_tokens=8,
+            stream=True,
+        )
+        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
 def test_the_download_is_told_while_it_goes_on(service, hub):
