@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -35,7 +36,7 @@ def test_the_permission_is_asked_for():
 
 def test_another_system_is_left_alone(monkeypatch):
     """Where there is no such call, nothing is called."""
-    monkeypatch.setattr(amx.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
 
     assert amx.request_permission() is False
 
