@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from support.guarantees.plugin import is_long
+from support.hub_cache import write_cached_model
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
 
@@ -107,6 +108,8 @@ def test_t11_what_was_acknowledged_outlives_a_kill(host, guarantee):
             most = max(most, _kill_within(host, moment.uniform(0.0, 2.0)))
         else:
             name = f"org/model-{number}"
+            # A switch does not begin with what is missing offline.
+            write_cached_model(host.main / "models", name)
             options = ("--no-prepare",) * (number % 3 - 1)
             action = _begin_set_model(host, name, *options)
             most = max(most, _kill_within(host, moment.uniform(0.5, 6.0)))
