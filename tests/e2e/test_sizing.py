@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -18,6 +19,8 @@ from support.engine_sizes import CACHE_GIB, CONTEXT_TOKENS, MARK, MODELS, SEQUEN
 from support.settings_factory import make_settings
 from support.sizing_cases import cpu_machine
 from support.tools import require
+from vllm_pkg.hardware.cpu import has_amx
+from vllm_pkg.hardware.probe import ROOT
 from vllm_pkg.models.sizing.arguments import ServeArguments
 from vllm_pkg.models.sizing.local_source import read_local
 from vllm_pkg.models.sizing.machine import GIB
@@ -86,7 +89,8 @@ def test_weights_are_predicted_within_two_percent(measured, name):
 def test_the_kv_cache_is_predicted_exactly(measured, name):
     """Bytes per block, blocks, groups and the tokens that vLLM logs are all exact."""
     _, architecture = read(measured, name)
-    plan = plan_for(architecture, ARGUMENTS, cpu_machine(), CONTEXT_TOKENS)
+    machine = replace(cpu_machine(), has_amx=has_amx(ROOT))
+    plan = plan_for(architecture, ARGUMENTS, machine, CONTEXT_TOKENS)
     memory_bytes = CACHE_GIB * GIB
     assert measured[1][name] | {"weights_bytes": 0} == {
         "model": name,

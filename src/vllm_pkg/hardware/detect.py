@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.hardware.amd import probe_amd
+from vllm_pkg.hardware.cpu import has_amx
 from vllm_pkg.hardware.memory import read_system_memory
 from vllm_pkg.hardware.nvml import probe_nvidia
 from vllm_pkg.hardware.probe import ROOT
@@ -112,4 +113,4 @@ def _probe_machine(variant: Variant | None, root: Path) -> Hardware:
         probe_failures=[failure for failure in failures if failure is not None],
         system_free_gib=memory.free_gib,
     )
-    return replace(found, unseen=tuple(unseen))
+    return replace(found, unseen=tuple(unseen), has_amx=has_amx(root))

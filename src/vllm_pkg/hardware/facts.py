@@ -117,6 +117,7 @@ class Hardware:
         system_free_gib: Main memory that a program could have now, in GiB; None when
             that is not known.
         unseen: Whose GPUs may be here and could not be looked at.
+        has_amx: Whether the CPU has AMX.
     """
 
     tier: Tier | None
@@ -128,6 +129,7 @@ class Hardware:
     probe_failures: tuple[str, ...] = ()
     system_free_gib: float | None = None
     unseen: tuple[Vendor, ...] = ()
+    has_amx: bool = False
 
     @property
     def accelerators(self) -> tuple[Gpu, ...]:

@@ -51,6 +51,7 @@ class Machine:
         has_fp8_cache: Whether the cards can keep a KV cache in 8 bits.
         name: What the first card is called.
         is_free_known: Whether free memory was measured; else all of it counts as free.
+        has_amx: Whether the CPU has AMX.
     """
 
     cards: tuple[Card, ...]
@@ -58,6 +59,7 @@ class Machine:
     has_fp8_cache: bool
     name: str
     is_free_known: bool
+    has_amx: bool = False
 
     def overhead_bytes(self, cards: int) -> int:
         """Return what a card has given away before vLLM measures its free memory."""
@@ -90,6 +92,7 @@ def describe_machine(hardware: Hardware, returned_gib: Sequence[float] = ()) -> 
             has_fp8_cache=False,
             name="the main memory",
             is_free_known=hardware.system_free_gib is not None,
+            has_amx=hardware.has_amx,
         )
     return Machine(
         cards=tuple(

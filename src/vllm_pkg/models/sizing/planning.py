@@ -100,7 +100,9 @@ def plan_for(
 def _block_tokens(architecture: Architecture, machine: Machine) -> int:
     is_latent = any(layer.kind is LayerKind.MLA for layer in architecture.layers)
     if machine.is_cpu:
-        return _CPU_MLA_BLOCK_TOKENS if is_latent else _CPU_BLOCK_TOKENS
+        # Only vLLM's reference implementation has blocks of its own size.
+        is_reference = is_latent and not machine.has_amx
+        return _CPU_MLA_BLOCK_TOKENS if is_reference else _CPU_BLOCK_TOKENS
     return _GPU_MLA_BLOCK_TOKENS if is_latent else _GPU_BLOCK_TOKENS
 
 
