@@ -51,8 +51,9 @@ http://127.0.0.1:{port} {{
   @key header Authorization "Bearer {key}"
   handle @key {{
     reverse_proxy 127.0.0.1:{upstream} {{
-      # uvicorn closes a connection after 5 idle seconds. A proxy that keeps it longer
-      # answers 502 when a request meets the close: 2 of 6,900 did.
+      # uvicorn closes a connection after 5 idle seconds, and Caddy keeps it longer.
+      # 2 of 6,900 requests through it were lost without this, none of 6,400 with it:
+      # likely, not proven, that they met the close.
       transport http {{
         keepalive 3s
       }}
