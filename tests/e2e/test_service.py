@@ -56,8 +56,7 @@ ALLOWED = {
     "a switch to minilm": _UP,
     "a wrong argument, and Ctrl-C": "(starting )?(loading )?failure",
     "another start": _UP,
-    # The API closes a moment before the host tells that it ends.
-    "the end": "(starting )?(loading )?failure",
+    "the end": "failure",
 }
 
 

@@ -38,6 +38,7 @@ TIMED_OUT: Final = (
 NO_DOWNLOAD: Final = "No download is under way."
 NOT_RUNNING: Final = "The service is not running. Start it with: vllm-pkg run"
 STARTING: Final = "The service is starting."
+STOPPING: Final = "The service is stopping."
 RESTARTING: Final = "The engine is restarting."
 STUCK_HINT: Final = "A restart of the service helps. See its logs for the cause."
 ENDED: Final = "The engine's process ended. Check the service logs for errors."
@@ -99,6 +100,7 @@ class Observation:
         switch_note: What has to be known of the last switch of models.
         preparation: How far a switch is that is being prepared, None when there is
             none, or nothing of it has been downloaded.
+        is_host_stopping: Whether what starts the engine has been told to end.
     """
 
     is_model_selected: bool
@@ -113,6 +115,7 @@ class Observation:
     now_s: float = 0.0
     switch_note: str | None = None
     preparation: SwitchProgress | None = None
+    is_host_stopping: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,9 @@ def _running(observation: Observation) -> HealthResult:
     if observation.api is Api.UNWELL:
         message = f"The vLLM API answers with HTTP status {observation.api_status}."
         return HealthResult(Result.FAILURE, message)
+    if observation.is_host_stopping:
+        # It has closed its port and has not ended yet: nothing is loading.
+        return HealthResult(Result.FAILURE, STOPPING)
     if observation.elapsed_s < LOADING_WINDOW_S:
         return _with_detail(Result.LOADING, LOADING, observation)
     download = _download_of_start(observation)
@@ -228,6 +234,8 @@ def _not_running(observation: Observation) -> HealthResult:
     failure = observation.failure
     if not observation.is_host_running:
         return HealthResult(Result.FAILURE, NOT_RUNNING)
+    if observation.is_host_stopping:
+        return HealthResult(Result.FAILURE, STOPPING)
     if failure is not None:
         texts = (failure.summary, failure.hint, observation.switch_note)
         return HealthResult(Result.FAILURE, " ".join(filter(None, texts)))

@@ -71,9 +71,11 @@ def observe(settings: Settings, clock: Clock) -> Observation:
         # It may have ended since; what answered need not be the engine then.
         engine = _engine_state(start, boot_id)
     now_s = clock.now_s()
+    host = _running_host(settings, boot_id)
     return Observation(
         is_model_selected=_is_model_selected(settings, engine),
-        is_host_running=is_host_running(settings, boot_id),
+        is_host_running=settings.profile is Profile.STARTOS or host is not None,
+        is_host_stopping=host is not None and host.is_stopping,
         engine=engine,
         elapsed_s=now_s - start.started_s if start else 0.0,
         api=api,
@@ -135,8 +137,12 @@ def is_host_running(settings: Settings, boot_id: str) -> bool:
     """Whether something runs that starts the engine."""
     if settings.profile is Profile.STARTOS:
         return True
+    return _running_host(settings, boot_id) is not None
+
+
+def _running_host(settings: Settings, boot_id: str) -> records.HostRecord | None:
     host = records.read_host(settings)
-    return host is not None and is_alive(host.process, boot_id)
+    return host if host is not None and is_alive(host.process, boot_id) else None
 
 
 def ask_api(

@@ -164,12 +164,14 @@ class HostRecord:
         host: Address the API listens on.
         port: TCP port the API listens on.
         control_socket: Unix socket of the process supervisor.
+        is_stopping: Whether it has been told to end, and ends everything.
     """
 
     process: ProcessIdentity
     host: str
     port: int
     control_socket: str
+    is_stopping: bool = False
 
 
 def read_start(settings: Settings) -> StartRecord | None:
@@ -259,6 +261,7 @@ def read_host(settings: Settings) -> HostRecord | None:
             host=str(document["host"]),
             port=int(document["port"]),
             control_socket=str(document["control_socket"]),
+            is_stopping=document.get("is_stopping") is True,
         )
     except (KeyError, TypeError, ValueError):
         return None

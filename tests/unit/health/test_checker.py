@@ -84,6 +84,13 @@ FAILURE = FailureRecord("t", 1.0, "b", "It broke.", "Mend it.", 1, True, 1)  # n
             "failure",
             "The service is not running.",
         ),
+        ({"is_host_stopping": True}, "failure", "The service is stopping."),
+        ({"is_host_stopping": True, "api": Api.READY}, "success", "ready"),
+        (
+            {"is_host_stopping": True, "engine": Engine.ENDED, "failure": FAILURE},
+            "failure",
+            "The service is stopping.",
+        ),
         ({"failure": FAILURE}, "loading", "30+ minutes"),
         ({"failure": FAILURE, "api": Api.READY}, "success", "ready"),
     ],

@@ -216,6 +216,20 @@ def test_host_is_known_by_its_process(settings):
     assert observe(settings, FakeClock()).is_host_running is False
 
 
+def test_host_that_ends_is_told(settings):
+    """While the host ends everything, health says so and speaks of no load."""
+    stopping = records.HostRecord(ALIVE, "127.0.0.1", 1, "/s", is_stopping=True)
+    records.write_record(settings.host_file, stopping)
+
+    health = check_health(settings, FakeClock())
+
+    assert observe(settings, FakeClock()).is_host_running is True
+    assert (health.result, health.message) == (
+        Result.FAILURE,
+        "The service is stopping.",
+    )
+
+
 def test_startos_is_always_a_host(tmp_path):
     """Under StartOS something else starts the engine, and it runs."""
     settings = make_settings(tmp_path, VLLM_PKG_PROFILE="startos")

@@ -19,7 +19,7 @@ from vllm_pkg.state.identity import ProcessIdentity, is_alive, started_ticks
 PROCESS = ProcessIdentity(4, 5, "b")
 START = records.StartRecord(PROCESS, 1.5, "127.0.0.1", 8000, "tiny")
 FAILURE = records.FailureRecord("t", 2.0, "b", "s", "h", None, True, 3, ("l",))  # noqa: FBT003
-HOST = records.HostRecord(PROCESS, "127.0.0.1", 8000, "/s")
+HOST = records.HostRecord(PROCESS, "127.0.0.1", 8000, "/s", is_stopping=True)
 
 
 def test_round_trip(tmp_path):

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -210,6 +210,12 @@ def _health(settings: Settings) -> HealthResult:
 def _stop(
     settings: Settings, supervisor: subprocess.Popen[bytes], kept: Collection[int]
 ) -> None:
+    # Whoever asks meanwhile is told that it ends, and not that the engine loads.
+    host = records.read_host(settings)
+    if host is not None:
+        with contextlib.suppress(ServiceError):
+            told = replace(host, is_stopping=True)
+            records.write_record(settings.host_file, told)
     processes.end_supervisor(supervisor, STOP_TIMEOUT_S)
     processes.end_descendants(kept, LEFTOVER_GRACE_S)
     instance = processes.instance_id(settings.main)
