@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PORT_MAX: Final = 65535
 DOWNLOAD_STALL_TIMEOUT_S: Final = 30.0
 SWITCH_TIMEOUT_S: Final = 2100.0
+PORTAL_PORT: Final = 11111
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Settings:
     stall_timeout_s: float | None = None
     download_stall_timeout_s: float = DOWNLOAD_STALL_TIMEOUT_S
     switch_timeout_s: float = SWITCH_TIMEOUT_S
+    portal_host: str = "127.0.0.1"
+    portal_port: int = PORTAL_PORT
 
     @property
     def store_file(self) -> Path:
@@ -196,8 +199,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         profile=profile,
         main=_folder("main", text["main"]),
         public=_folder("public", text["public"]),
-        host=_address(text["host"]),
-        port=_port(text["port"]),
+        host=_address("host", text["host"]),
+        port=_port("port", text["port"]),
         variant=_variant(text["variant"]),
         hardware_file=Path(text["hardware_file"]) if text["hardware_file"] else None,
         templates=Path(text["templates"]),
@@ -207,6 +210,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         )
         or 0.0,
         switch_timeout_s=_seconds("switch_timeout_s", text["switch_timeout_s"]) or 0.0,
+        portal_host=_address("portal_host", text["portal_host"]),
+        portal_port=_port("portal_port", text["portal_port"]),
     )
 
 
@@ -237,17 +242,17 @@ def _folder(name: str, value: str) -> Path:
     return path
 
 
-def _address(value: str) -> str:
+def _address(name: str, value: str) -> str:
     try:
         ipaddress.ip_address(value)
     except ValueError:
-        raise _refuse("host", value, "an IP address such as 127.0.0.1") from None
+        raise _refuse(name, value, "an IP address such as 127.0.0.1") from None
     return value
 
 
-def _port(value: str) -> int:
+def _port(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or not 0 < int(value) <= PORT_MAX:
-        raise _refuse("port", value, f"a number from 1 to {PORT_MAX}")
+        raise _refuse(name, value, f"a number from 1 to {PORT_MAX}")
     return int(value)
 
 

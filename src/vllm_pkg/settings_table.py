@@ -96,6 +96,20 @@ SETTINGS: Final = (
         ((Profile.GPU_IMAGE, "18000"),),
     ),
     Setting(
+        "portal_host",
+        "VLLM_PKG_PORTAL_HOST",
+        "The address the portal listens on.",
+        "127.0.0.1",
+        "IP address",
+    ),
+    Setting(
+        "portal_port",
+        "VLLM_PKG_PORTAL_PORT",
+        "The TCP port the portal listens on.",
+        "11111",
+        "port",
+    ),
+    Setting(
         "variant",
         "VLLM_PKG_VARIANT",
         "Which engine is installed: nvidia, rocm or cpu; empty means: find out.",

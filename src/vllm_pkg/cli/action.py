@@ -75,28 +75,22 @@ def run_one(
     _json: AlwaysJsonOption = False,
 ) -> None:
     """Run an action and print its result; the engine is restarted when needed."""
-    from vllm_pkg.actions import registry  # noqa: PLC0415
-    from vllm_pkg.hosts.standalone import control  # noqa: PLC0415
+    from vllm_pkg.service.acting import act  # noqa: PLC0415
 
-    # A switch would restart the engine later on.
-    context = _context(is_immediate=no_prepare or no_restart)
-    outcome = registry.run_action(context, action_id, _parse(input_text))
-    settings = context.settings
-    if outcome.needs_restart and not no_restart and control.running_host(settings):
-        control.restart_engine(settings)
-    print_json(outcome.result.as_json())
-
-
-def _context(*, is_immediate: bool = False) -> Any:
-    from vllm_pkg.actions.protocol import ActionContext  # noqa: PLC0415
-    from vllm_pkg.clock import BootClock  # noqa: PLC0415
-    from vllm_pkg.health.probe import is_host_running  # noqa: PLC0415
-
-    settings = current_settings()
-    is_running = is_host_running(settings, BootClock().boot_id())
-    return ActionContext(
-        settings=settings, is_running=is_running, is_immediate=is_immediate
+    result = act(
+        current_settings(),
+        action_id,
+        _parse(input_text),
+        is_immediate=no_prepare,
+        may_restart=not no_restart,
     )
+    print_json(result.as_json())
+
+
+def _context() -> Any:
+    from vllm_pkg.service.acting import action_context  # noqa: PLC0415
+
+    return action_context(current_settings())
 
 
 def _parse(text: str | None) -> Any:

@@ -13,13 +13,13 @@ from vllm_pkg import __version__
 from vllm_pkg.actions.protocol import ActionContext
 from vllm_pkg.actions.set_model import select_model
 from vllm_pkg.cli.output import print_text
-from vllm_pkg.cli.status import base_url
 from vllm_pkg.cli.switch import SwitchPrinter
 from vllm_pkg.engine.command import served_name
 from vllm_pkg.errors import PresetUnknown
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.hosts.standalone.run import HostEvents, check_can_run, run_host
 from vllm_pkg.models.presets import find_preset
+from vllm_pkg.service.status import base_url
 from vllm_pkg.state.credentials import ensure_key
 from vllm_pkg.state.store import CUSTOM, Store, load_store
 

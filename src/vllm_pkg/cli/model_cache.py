@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,11 +32,12 @@ def list_models(*, json: JsonOption = False) -> None:
     from vllm_pkg.models.cache import list_cached  # noqa: PLC0415
 
     settings = current_settings()
-    cached, in_use = list_cached(settings), models_in_use(settings)
     if json:
-        documents = [_model_json(entry, in_use) for entry in cached]
-        print_json({"path": str(settings.models_dir), "models": documents})
+        from vllm_pkg.service.cached_models import cache_json  # noqa: PLC0415
+
+        print_json(cache_json(settings))
         return
+    cached, in_use = list_cached(settings), models_in_use(settings)
     header = ("Model", "Size", "Frees", "Last used", "State")
     rows = [row for entry in cached for row in _rows(entry, in_use)]
     print_table(header, rows)
@@ -72,7 +73,10 @@ def remove_model(
             _confirm(as_json=json)
         report, _ = remove(settings, plan)
     if json:
-        print_json({"plan": _plan_json(plan), "result": _report_json(report)})
+        from vllm_pkg.service import cached_models  # noqa: PLC0415
+
+        done = cached_models.report_json(report)
+        print_json({"plan": cached_models.plan_json(plan), "result": done})
     elif report is not None:
         print_text(_summary(report))
 
@@ -87,9 +91,10 @@ def _confirm(*, as_json: bool) -> None:
 
 
 def _rows(entry: CachedModel, in_use: ModelsInUse) -> list[tuple[str, ...]]:
+    from vllm_pkg.service.cached_models import instant  # noqa: PLC0415
     from vllm_pkg.state.keys import time_text  # noqa: PLC0415
 
-    used = time_text(_instant(entry.last_used_s))
+    used = time_text(instant(entry.last_used_s))
     sizes = (_size(entry.size_bytes), _size(entry.own_bytes))
     state = _state(entry, is_in_use=in_use.uses(entry))
     rows: list[tuple[str, ...]] = [(entry.key, *sizes, used, state)]
@@ -118,57 +123,6 @@ def _revision_state(
 ) -> str:
     words = ["partial" if revision.is_partial else "complete"]
     return ", ".join(words + ["in use"] * in_use.uses_revision(entry, revision))
-
-
-def _model_json(entry: CachedModel, in_use: ModelsInUse) -> dict[str, Any]:
-    return {
-        "model": entry.key,
-        "repository": entry.repo_id,
-        "kind": str(entry.kind),
-        "path": str(entry.path),
-        "sizeBytes": entry.size_bytes,
-        "freesBytes": entry.own_bytes,
-        "partialBytes": entry.partial_bytes,
-        "isPartial": entry.is_partial,
-        "isInUse": in_use.uses(entry),
-        "lastUsed": _instant(entry.last_used_s).isoformat(),
-        "revisions": [
-            {
-                "commit": item.commit,
-                "refs": list(item.refs),
-                "sizeBytes": item.size_bytes,
-                "freesBytes": item.own_bytes,
-                "files": item.files,
-                "lastModified": _instant(item.last_modified_s).isoformat(),
-                "isPartial": item.is_partial,
-                "isInUse": in_use.uses_revision(entry, item),
-            }
-            for item in entry.revisions
-        ],
-    }
-
-
-def _plan_json(plan: DeletionPlan) -> dict[str, Any]:
-    return {
-        "model": plan.model.key,
-        "commit": plan.commit,
-        "refs": list(plan.refs),
-        "files": plan.files,
-        "sizeBytes": plan.size_bytes,
-        "freesBytes": plan.freed_bytes,
-        "sharedBytes": plan.shared_bytes,
-        "leftoverBytes": plan.leftover_bytes,
-    }
-
-
-def _report_json(report: DeletionReport | None) -> dict[str, Any] | None:
-    if report is None:
-        return None
-    return {
-        "freedBytes": report.freed_bytes,
-        "leftoverBytes": report.leftover_bytes,
-        "files": report.files,
-    }
 
 
 def _describe(plan: DeletionPlan) -> str:
@@ -202,9 +156,3 @@ def _size(size_bytes: int) -> str:
     from vllm_pkg.actions.delete_model_cache import size_text  # noqa: PLC0415
 
     return size_text(size_bytes)
-
-
-def _instant(seconds: float) -> Any:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)

@@ -155,6 +155,7 @@ def show_status(
 ) -> None:
     """Show the whole picture: model, health, address, memory, disk, tasks."""
     from vllm_pkg.cli import status  # noqa: PLC0415
+    from vllm_pkg.service.status import collect  # noqa: PLC0415
 
     if watch and json:
         raise InvalidArgument("--watch is for people", hint="leave out --json")
@@ -162,6 +163,6 @@ def show_status(
     if watch:
         status.watch(settings)
     elif json:
-        print_json(status.collect(settings))
+        print_json(collect(settings))
     else:
-        print_text(status.describe(status.collect(settings)))
+        print_text(status.describe(collect(settings)))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.cli.context import current_settings
 from vllm_pkg.cli.group import make_group
 from vllm_pkg.cli.output import ErrorsJsonOption, JsonOption, print_json, print_text
-from vllm_pkg.errors import NotAllowedInState, StateError
+from vllm_pkg.errors import StateError
+from vllm_pkg.service import switches
 
 if TYPE_CHECKING:
     import typer
 
     from vllm_pkg.settings import Settings
-    from vllm_pkg.state.switch import Switches
 
 # So often the progress of one phase is printed.
 PROGRESS_S: Final = 15.0
-_NO_NEWS: Final = frozenset({"done", "cancelled"})
 app = make_group("A switch of models that is under way.")
 
 
@@ -35,37 +34,24 @@ def group() -> None:
 @app.command("status")
 def show_status(*, json: JsonOption = False) -> None:
     """Show how far the switch is, or what came of the last one."""
-    document = collect(current_settings())
+    document = switches.collect(current_settings())
     if json:
         print_json(document)
         return
-    for line in describe(document) or ["There was no switch yet."]:
+    for line in switches.describe(document) or ["There was no switch yet."]:
         print_text(line)
 
 
 @app.command("cancel")
 def cancel(*, json: JsonOption = False) -> None:
     """End the switch; what has been downloaded stays, and the old model serves."""
-    from vllm_pkg.state.switch_file import update_switches, utc_now  # noqa: PLC0415
-
-    now = utc_now()
-
-    def change(switches: Switches) -> Switches:
-        cancelled = switches.cancelled(now)
-        if cancelled is None:
-            raise NotAllowedInState(
-                "there is no switch that can be cancelled",
-                hint="see vllm-pkg switch status",
-            )
-        return cancelled
-
     settings = current_settings()
-    update_switches(settings, change)
-    document = collect(settings)
+    switches.cancel(settings)
+    document = switches.collect(settings)
     if json:
         print_json(document)
         return
-    for line in describe(document):
+    for line in switches.describe(document):
         print_text(line)
 
 
@@ -74,41 +60,6 @@ def run_fetcher(*, _json: ErrorsJsonOption = False) -> None:
     from vllm_pkg.hosts.fetcher import program  # noqa: PLC0415
 
     program.run_fetcher(current_settings())
-
-
-def collect(settings: Settings) -> dict[str, Any]:
-    """
-    Return the present switch or the last one, and the one that waits.
-
-    Raises:
-        StateError: switch.json is damaged or cannot be read.
-    """
-    from vllm_pkg.health.switch_text import switches_json  # noqa: PLC0415
-    from vllm_pkg.state.switch_file import (  # noqa: PLC0415
-        observe_switches,
-        read_progress,
-    )
-
-    switches = observe_switches(settings)
-    current = switches.current
-    progress = None if current is None else read_progress(settings, current.id)
-    return switches_json(switches, progress)
-
-
-def describe(document: dict[str, Any]) -> list[str]:
-    """Return what `collect` found as lines for people."""
-    current, waiting = document["current"], document["waiting"]
-    lines = [] if current is None else [current["text"]]
-    if waiting is not None:
-        lines.append(f"Then follows the switch to {waiting['target']['servedName']}.")
-    return lines
-
-
-def news(document: dict[str, Any]) -> list[str]:
-    """Return the lines of `describe` unless the last switch has simply been done."""
-    current = document["current"]
-    is_old = current is None or current["phase"] in _NO_NEWS
-    return [] if is_old else describe(document)
 
 
 class SwitchPrinter:
@@ -136,7 +87,7 @@ class SwitchPrinter:
 
     def _look(self) -> tuple[tuple[str, str] | None, str]:
         try:
-            current = collect(self._settings)["current"]
+            current = switches.collect(self._settings)["current"]
         except StateError:
             # The fetcher sets a damaged file aside, and says so in its log.
             return None, ""

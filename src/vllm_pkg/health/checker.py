@@ -180,6 +180,10 @@ def _running(observation: Observation) -> HealthResult:
     if observation.api is Api.UNWELL:
         message = f"The vLLM API answers with HTTP status {observation.api_status}."
         return HealthResult(Result.FAILURE, message)
+    return _silent(observation)
+
+
+def _silent(observation: Observation) -> HealthResult:
     if observation.is_host_stopping:
         # It has closed its port and has not ended yet: nothing is loading.
         return HealthResult(Result.FAILURE, STOPPING)

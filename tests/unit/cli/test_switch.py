@@ -17,6 +17,7 @@ from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.health.checker import check_api
 from vllm_pkg.health.probe import check_all, observe
+from vllm_pkg.service import switches
 from vllm_pkg.settings import load_settings
 from vllm_pkg.state.records import FailureRecord, HostRecord, write_record
 from vllm_pkg.state.switch import Switches, SwitchPhase, Waiting
@@ -75,11 +76,11 @@ def test_a_switch_is_shown_and_cancelled(settings, capsys):
 
 def test_only_news_are_told_by_the_status(settings):
     """A switch that is under way is told; one that is done is not."""
-    assert switch.news(switch.collect(settings)) == []
+    assert switches.news(switches.collect(settings)) == []
     request_switch(settings, NEW)
-    assert switch.news(switch.collect(settings)) == [PREPARING.rstrip()]
+    assert switches.news(switches.collect(settings)) == [PREPARING.rstrip()]
     _set_phase(settings, SwitchPhase.DONE)
-    assert switch.news(switch.collect(settings)) == []
+    assert switches.news(switches.collect(settings)) == []
 
 
 def test_run_prints_each_phase_once(settings, capsys):

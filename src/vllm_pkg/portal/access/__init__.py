@@ -1,0 +1,1 @@
+"""Who gets in: login link, cookie, Host and Origin, limits, security headers."""

@@ -1,0 +1,42 @@
+"""Putting the portal together: the API, the pages, and the guards around both."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from nicegui import ui
+
+from vllm_pkg import __version__
+from vllm_pkg.portal.feed import running
+from vllm_pkg.portal.pages import home
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from vllm_pkg.portal.context import Portal
+
+
+def create_application(portal: Portal) -> FastAPI:
+    """
+    Return the whole portal as one ASGI application.
+
+    NiceGUI keeps its pages in the process, so there is one of these in a process.
+
+    Args:
+        portal: What it is given.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with running(portal.feed):
+            yield
+
+    app = FastAPI(
+        title="vllm-pkg", version=__version__, lifespan=lifespan, docs_url=None
+    )
+    for page in (home,):
+        page.register(portal)
+    ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
+    return app

@@ -1,0 +1,1 @@
+"""StartOS's input language as a page shows it."""
