@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 WAYS: Final = ("unguarded", "guarded", "caddy")
 RATE: Final = "requests per second"
 CPU: Final = "requests per CPU second of the API server"
+FAILED: Final = "requests that failed"
 CONNECTIONS: Final = 8
 CADDYFILE: Final = """{{
   admin off
@@ -122,8 +124,14 @@ def measure_inference(
     """Measure completions of one token with ``vllm bench serve``."""
     port = setup.use(way)
     before_s = setup.cpu_s()
-    rate = benchmark.request_rate(port, count)
-    return {RATE: rate, CPU: count / (setup.cpu_s() - before_s)}
+    rate, errors = benchmark.run(port, count)
+    for error in errors:
+        sys.stderr.write(f"{way}: a request failed: {error}\n")
+    return {
+        RATE: rate,
+        CPU: (count - len(errors)) / (setup.cpu_s() - before_s),
+        FAILED: len(errors),
+    }
 
 
 def _figure(pattern: str, text: str) -> str:
@@ -147,9 +155,9 @@ def measure_rounds(
         By kind of figure and by way, one figure per round.
     """
     order = random.Random(2)  # noqa: S311  # no secret is made of it
-    series: dict[str, dict[str, list[float]]] = {
-        kind: {way: [] for way in WAYS} for kind in (RATE, CPU)
-    }
+    series: dict[str, dict[str, list[float]]] = defaultdict(
+        lambda: {way: [] for way in WAYS}
+    )
     for number in range(rounds + 1):
         for way in order.sample(WAYS, len(WAYS)):
             for kind, figure in measure(way).items():
@@ -160,24 +168,30 @@ def measure_rounds(
     return series
 
 
-def run(arguments: argparse.Namespace, setup: Setup) -> dict[str, Any]:
-    """Measure everything and return the document of results."""
+def run(arguments: argparse.Namespace, setup: Setup) -> None:
+    """Measure everything, and write the results after each part."""
     machine = _machine()
     tokenizer = setup.engine.settings.local_models_dir / "tiny"
     benchmark = ServeBenchmark(tokenizer, setup.key)
-    series = {
-        "GET /v1/models": measure_rounds(
-            lambda way: measure_http(setup, way, arguments.seconds),
-            arguments.http_rounds,
-            "HTTP path",
-        ),
-        "vllm bench serve": measure_rounds(
-            lambda way: measure_inference(setup, benchmark, way, arguments.requests),
-            arguments.inference_rounds,
-            "inference",
-        ),
-    }
-    return {
+    series = {}
+    series["GET /v1/models"] = measure_rounds(
+        lambda way: measure_http(setup, way, arguments.seconds),
+        arguments.http_rounds,
+        "HTTP path",
+    )
+    _write(machine, series)
+    series["chat of one token"] = measure_rounds(
+        lambda way: measure_inference(setup, benchmark, way, arguments.requests),
+        arguments.inference_rounds,
+        "inference",
+    )
+    _write(machine, series)
+
+
+def _write(
+    machine: dict[str, Any], series: dict[str, dict[str, dict[str, list[float]]]]
+) -> None:
+    document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "connections": CONNECTIONS,
@@ -189,9 +203,19 @@ def run(arguments: argparse.Namespace, setup: Setup) -> dict[str, Any]:
             }
             for name, kinds in series.items()
             for kind, figures in kinds.items()
+            if kind != FAILED
         },
+        "failed": {way: sum(series["chat of one token"][FAILED][way]) for way in WAYS}
+        if "chat of one token" in series
+        else {},
         "figures": series,
     }
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(document, indent=1) + "\n"
+    (RESULTS / "guard_cost.json").write_text(text)
+    table = format_table(document)
+    (RESULTS / "guard_cost.md").write_text(table)
+    sys.stdout.write(table)
 
 
 def _machine() -> dict[str, Any]:
@@ -241,16 +265,19 @@ def format_table(document: dict[str, Any]) -> str:
         f"{document['connections']} connections",
     )
     lines += ["", f"Measured {document['at'][:10]}: {', '.join(facts)}."]
+    if document["failed"]:
+        told = ", ".join(f"{way} {n:.0f}" for way, n in document["failed"].items())
+        lines.append(f"Requests for a token that failed: {told}.")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Start the programs, measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--http-rounds", type=int, default=60)
+    parser.add_argument("--http-rounds", type=int, default=240)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--inference-rounds", type=int, default=300)
-    parser.add_argument("--requests", type=int, default=100)
+    parser.add_argument("--inference-rounds", type=int, default=600)
+    parser.add_argument("--requests", type=int, default=40)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         engine = LiveEngine(
@@ -261,18 +288,12 @@ def main() -> None:
             engine.start()
             setup = Setup(engine, free_port(), engine.service.key())
             caddy = _start_caddy(Path(folder), setup)
-            document = run(arguments, setup)
+            run(arguments, setup)
         finally:
             if caddy is not None:
                 caddy.terminate()
                 caddy.wait(10)
             engine.stop()
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(document, indent=1) + "\n"
-    (RESULTS / "guard_cost.json").write_text(text)
-    table = format_table(document)
-    (RESULTS / "guard_cost.md").write_text(table)
-    sys.stdout.write(table)
 
 
 def _start_caddy(folder: Path, setup: Setup) -> subprocess.Popen[bytes]:

@@ -177,10 +177,28 @@ class PresetDoesNotFit(ConfigError):
 
 
 class ModelDoesNotFit(ConfigError):
-    """A model with its arguments needs more than this machine has."""
+    """
+    A model with its arguments needs more than this machine has.
+
+    Args:
+        message: What is missing.
+        hint: What to do about it.
+        options: Options with the values that would make it fit, all together; empty
+            when nothing would.
+    """
 
     code = "model-does-not-fit"
     default_hint = "choose a smaller one, or one with fewer bits: vllm-pkg preset list"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        options: tuple[tuple[str, str | None], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.options = options
 
 
 class ModelFolderMissing(ConfigError):

@@ -13,20 +13,25 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from vllm_pkg.engine.diagnosis.changes import describe_changes, useful_changes
+from vllm_pkg.engine.diagnosis.changes import (
+    describe_changes,
+    options_with_value,
+    useful_changes,
+)
 from vllm_pkg.engine.diagnosis.lines import LINE_CHARACTERS_MAX, plain_text, read_line
 from vllm_pkg.engine.diagnosis.matcher import Diagnosis
 from vllm_pkg.engine.diagnosis.rules import load_causes
 from vllm_pkg.engine.gpu_memory import HOLDER_MARK
 from vllm_pkg.engine.options import load_options
-from vllm_pkg.errors import PortInUse, as_sentence
+from vllm_pkg.errors import ModelDoesNotFit, PortInUse, as_sentence
+from vllm_pkg.models.download.errors import RevisionNotFound
+from vllm_pkg.state.records import SettingChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vllm_pkg.engine.diagnosis.changes import Selection
     from vllm_pkg.errors import ServiceError
-    from vllm_pkg.state.records import SettingChange
 
 START_MARK: Final = "=== vllm-pkg: engine start"
 TAIL_LINES: Final = 20
@@ -40,6 +45,7 @@ _SELECTION_EXIT_CODES: Final = frozenset({2, 3, 78})
 TRY_LATER_EXIT_CODE: Final = 75
 # This one seldom does: who has a port keeps it.
 _PORT_CAUSE: Final = PortInUse.code
+REVISION_OPTIONS: Final = ("--revision", "--tokenizer-revision", "--code-revision")
 
 _CAUSE: Final = re.compile(
     r"^(?:vllm(?: serve)?: error: |error: |[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)"
@@ -155,19 +161,31 @@ def report_error(error: ServiceError, selected: Selection | None) -> ExitReport:
         is_final=is_final_exit(error.exit_code),
         log_tail=(),
     )
-    if named is None:
-        return report
     changes: tuple[SettingChange, ...] = ()
     if selected is not None:
-        changes = useful_changes(*selected, named.changes, load_options())
+        general = () if named is None else named.changes
+        proposed = _proposed(error, selected) or general
+        changes = useful_changes(*selected, proposed, load_options())
+    hint = " ".join(filter(None, (report.hint, _offer(changes))))
+    report = replace(report, hint=hint, changes=changes)
+    if named is None:
+        return report
     return replace(
         report,
-        hint=" ".join(filter(None, (report.hint, _offer(changes)))),
         cause=named.id,
         explanation=named.explanation,
         evidence=named.evidence,
-        changes=changes,
     )
+
+
+def _proposed(error: ServiceError, selected: Selection) -> tuple[SettingChange, ...]:
+    """Return the changes that follow from what an error itself knows."""
+    if isinstance(error, ModelDoesNotFit):
+        return tuple(SettingChange(name, value) for name, value in error.options)
+    if isinstance(error, RevisionNotFound):
+        wrong = options_with_value(selected[0], REVISION_OPTIONS, error.revision)
+        return tuple(SettingChange(name, is_removed=True) for name in wrong)
+    return ()
 
 
 def is_final_exit(exit_code: int) -> bool:

@@ -66,5 +66,9 @@ def require_run(assessment: Assessment) -> None:
     decision = assessment.decision
     if decision is None or not decision.remedies:
         raise ModelDoesNotFit(message)
-    change = remedy_text(decision.remedies[0])
-    raise ModelDoesNotFit(message, hint=f"put {change} into its arguments")
+    remedy = decision.remedies[0]
+    raise ModelDoesNotFit(
+        message,
+        hint=f"put {remedy_text(remedy)} into its arguments",
+        options=tuple((change.option, change.value) for change in remedy),
+    )

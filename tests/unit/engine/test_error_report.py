@@ -8,6 +8,7 @@ from vllm_pkg.engine.exit_report import ExitReport, report_error
 from vllm_pkg.errors import (
     EngineError,
     EngineStartFailed,
+    ModelDoesNotFit,
     ModelFolderMissing,
     PortInUse,
     ServiceError,
@@ -111,3 +112,28 @@ def test_a_change_is_one_of_what_is_selected(selected, changes):
     assert report.changes == changes
     assert ("Apply Fix" in report.hint) is bool(changes)
     assert report.hint.startswith("Correct --revision or the like, or leave it out")
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_the_revision_that_is_wrong_is_the_one_removed(is_joined):
+    """Of two revisions the offered change names the one that the Hub does not have."""
+    gone = errors.RevisionNotFound("org/name has no tag 'v1'", revision="v1")
+    wrong = (
+        ("--tokenizer-revision=v1",) if is_joined else ("--tokenizer-revision", "v1")
+    )
+
+    report = report_error(gone, (("org/name", "--revision", "v0", *wrong), ()))
+
+    assert report.changes == (SettingChange("--tokenizer-revision", is_removed=True),)
+
+
+def test_a_model_that_does_not_fit_names_its_change():
+    """What the estimate has found can be applied in one click."""
+    error = ModelDoesNotFit("it does not fit", options=(("--max-model-len", "2048"),))
+
+    known = report_error(error, (("org/name",), ()))
+    unknown = report_error(error, None)
+
+    assert known.changes == (SettingChange("--max-model-len", "2048"),)
+    assert "set --max-model-len to 2048" in known.hint
+    assert unknown.changes == ()

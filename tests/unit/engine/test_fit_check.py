@@ -42,6 +42,7 @@ def test_what_needs_a_change_is_refused_with_the_change(judge, tmp_path):
         require_run(judge((model, "--max-model-len", "4096")))
 
     assert caught.value.hint == "put --max-model-len 2048 into its arguments"
+    assert caught.value.options == (("--max-model-len", "2048"),)
 
 
 def test_what_does_not_run_is_refused_with_what_is_missing(judge, tmp_path):

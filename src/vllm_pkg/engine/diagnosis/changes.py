@@ -8,6 +8,7 @@ values that begin with ``-`` follow a ``=``.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from decimal import Decimal, DecimalException
 from typing import TYPE_CHECKING
@@ -91,6 +92,25 @@ def useful_changes(
         change
         for change in changes
         if apply_changes(*before, (change,), options) != before
+    )
+
+
+def options_with_value(
+    arguments: Sequence[str], names: Sequence[str], value: str
+) -> tuple[str, ...]:
+    """
+    Return which of some options have a value.
+
+    Args:
+        arguments: In the form in which the acceptor returns them.
+        names: Options that take one value and have one name.
+        value: The value.
+    """
+    pairs = {*itertools.pairwise(arguments)}
+    return tuple(
+        name
+        for name in names
+        if (name, value) in pairs or f"{name}={value}" in arguments
     )
 
 

@@ -107,7 +107,14 @@ class RepositoryHidden(DownloadError):
 
 
 class RevisionNotFound(DownloadError):
-    """The repository has no such branch, tag or commit."""
+    """
+    The repository has no such branch, tag or commit.
+
+    Args:
+        message: Which repository and which revision.
+        hint: What to do about it.
+        revision: The revision that was asked for; empty when it is not known.
+    """
 
     code = "revision-not-found"
     exit_code = 78
@@ -115,6 +122,12 @@ class RevisionNotFound(DownloadError):
     default_hint = (
         "correct --revision or the like, or leave it out to get the newest one"
     )
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, revision: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.revision = revision
 
 
 class FileNotInRepository(DownloadError):

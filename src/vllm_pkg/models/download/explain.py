@@ -53,7 +53,7 @@ def _hidden(_failure: Failure, repo_id: str, _revision: str) -> errors.DownloadE
 
 def _revision(_failure: Failure, repo_id: str, revision: str) -> errors.DownloadError:
     return errors.RevisionNotFound(
-        f"{repo_id} has no branch, tag or commit {revision!r}"
+        f"{repo_id} has no branch, tag or commit {revision!r}", revision=revision
     )
 
 
