@@ -7,8 +7,8 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
      +- UsageError(2, 400)       InvalidArgument, UnknownAction, NotAllowedInState(409)
      +- ConfigError(78, 422)     SettingsInvalid, PackageDataInvalid, NoModelSelected,
      |                           PresetUnknown, PresetDoesNotFit, ModelDoesNotFit,
-     |                           ModelFolderMissing, LocalModelUnavailable,
-     |                           EngineNotInstalled
+     |                           ModelFolderMissing, ModelFolderDamaged,
+     |                           LocalModelUnavailable, EngineNotInstalled
      +- StateError(74, 500)      StateCorrupt, StateUnreadable, StateWriteFailed,
      |                           StateLocked(75, 409), InsecurePermissions(77)
      +- EngineError(70, 502)     EngineStartFailed(3), PortInUse(75, 409),
@@ -206,6 +206,13 @@ class ModelFolderMissing(ConfigError):
 
     code = "model-folder-missing"
     default_hint = "give the path of a folder with a config.json, or a repository"
+
+
+class ModelFolderDamaged(ConfigError):
+    """A model's folder is there, and its weights are not whole."""
+
+    code = "model-folder-damaged"
+    default_hint = "copy the model into the folder again, or choose another one"
 
 
 class LocalModelUnavailable(ConfigError):

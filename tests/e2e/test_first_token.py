@@ -19,6 +19,7 @@ import pytest
 from support import hub_faults
 from support.hub_server import HubServer
 from support.service import Service, free_port
+from support.tiny_checkpoint import strange_weights
 from support.tools import require
 from support.waiting import wait_until
 from vllm_pkg.engine.phases import Phase
@@ -47,11 +48,7 @@ def write_repository(folder, *, is_broken=False):
     for name, data in tiny_files().items():
         (folder / name).write_bytes(data)
     if is_broken:
-        header = json.dumps(
-            {"lm_head.weight": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
-        ).encode()
-        size = len(header).to_bytes(8, "little")
-        (folder / WEIGHTS).write_bytes(size + header + bytes(4))
+        (folder / WEIGHTS).write_bytes(strange_weights())
     return folder
 
 

@@ -24,6 +24,7 @@ import pytest
 from support.dependents import look_around
 from support.hub_cache import write_cached_model
 from support.service import HealthPoller, Service, free_port
+from support.tiny_checkpoint import strange_weights
 from support.tools import require, require_tool
 from support.waiting import wait_until
 from vllm_pkg.actions.delete_model_cache import size_text
@@ -317,7 +318,7 @@ def test_model_in_use_is_not_deleted(service):
 
 
 def test_a_broken_model_gives_its_place_back(service):
-    """T17: weights that are damaged fail the switch; the old model serves again."""
+    """T17: weights of another model fail the switch; the old model serves again."""
     options = "--max-model-len 512 --enforce-eager --kv-cache-memory-bytes 64M"
 
     result = _run_action(service, "set-model", _broken(service, options))
@@ -475,12 +476,12 @@ def _served(service: Service, key: str | None = None) -> list[str]:
 
 
 def _broken(service: Service, options: str) -> dict[str, Any]:
-    """Return the form's value for a folder with damaged weights."""
+    """Return the form's value for a folder with the weights of another model."""
     folder = service.folder / "broken"
     folder.mkdir(exist_ok=True)
     for name, content in tiny_files().items():
         (folder / name).write_bytes(content)
-    (folder / "model.safetensors").write_bytes(bytes(64))
+    (folder / "model.safetensors").write_bytes(strange_weights())
     args = f"{folder} --served-model-name broken {options}"
     return {"config": {"selection": "custom", "value": {"args": args, "env": []}}}
 

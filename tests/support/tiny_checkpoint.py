@@ -29,6 +29,11 @@ SHARDS = {
 WEIGHTS_BYTES = 2 * 1000 * 256 * 2
 
 
+def strange_weights() -> bytes:
+    """Return weights that are whole, and of no model that we have."""
+    return safetensors({"of.another.model": (2, 1)})
+
+
 def write_checkpoint(folder: Path, config: dict[str, Any] | None = None) -> Path:
     """Write a checkpoint of two shards with an index, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)

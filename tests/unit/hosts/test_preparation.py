@@ -11,8 +11,13 @@ from support.hub_cache import write_cached_model
 from support.hub_server import HubServer
 from support.settings_factory import make_settings
 from support.switching import OLD, prepare_store
-from support.tiny_checkpoint import write_checkpoint
-from vllm_pkg.errors import EngineStartFailed, ModelDoesNotFit, ModelFolderMissing
+from support.tiny_checkpoint import SHARDS, write_checkpoint
+from vllm_pkg.errors import (
+    EngineStartFailed,
+    ModelDoesNotFit,
+    ModelFolderDamaged,
+    ModelFolderMissing,
+)
 from vllm_pkg.hosts.fetcher import preparation
 from vllm_pkg.models.download.errors import (
     DownloadCancelled,
@@ -77,6 +82,16 @@ def test_what_needs_no_download_is_prepared(prepare, tmp_path, hub):
     prepare("org/name", env=(OFFLINE,))
 
     assert hub.requests == []
+
+
+def test_a_damaged_folder_is_told_while_the_present_model_serves(prepare, tmp_path):
+    """Weights that were cut off in a model folder end the switch before the swap."""
+    folder = write_checkpoint(tmp_path / "model")
+    with (folder / min(SHARDS)).open("r+b") as stream:
+        stream.truncate(99)
+
+    with pytest.raises(ModelFolderDamaged, match="is damaged"):
+        prepare(str(folder))
 
 
 def test_what_is_missing_and_may_not_be_fetched_is_told(prepare):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.clock import BootClock
@@ -55,7 +56,14 @@ def prepare(
         assess_serving(settings, hardware, plan.store.serve_args, store.serve_env)
     )
     environ = plan.command.environment(os.environ) if plan.command else {}
-    if not is_from_hub(model_argument(plan.store.serve_args)):
+    model = model_argument(plan.store.serve_args)
+    if not is_from_hub(model):
+        from vllm_pkg.models.download import folder_check, needs  # noqa: PLC0415
+
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            need = needs.read_model_need(plan.store.serve_args)
+            folder_check.check_folder(folder, need)
         return
     from vllm_pkg.models.download.ensure import ensure_models  # noqa: PLC0415
 

@@ -89,15 +89,7 @@ def read_needs(serve_args: tuple[str, ...], is_folder: Callable[[str], bool]) ->
         The repositories; what is a local folder or a file is not among them.
     """
     options = read_options(serve_args)
-    model = _last(options, "--model") or _first(serve_args)
-    base = Need(
-        repo_id=model,
-        revision=_last(options, "--revision") or MAIN,
-        load_format=_last(options, "--load-format") or AUTO,
-        ignore_patterns=tuple(options.get("--ignore-patterns", ()))
-        or IGNORED_BY_DEFAULT,
-        is_code_trusted="--trust-remote-code" in options,
-    )
+    base = read_model_need(serve_args)
     named = [base, *_second_repositories(base, options)]
     found = [need for need in named if _is_repository(need.repo_id, is_folder)]
     is_all = not any(
@@ -106,6 +98,19 @@ def read_needs(serve_args: tuple[str, ...], is_folder: Callable[[str], bool]) ->
         for need in named
     )
     return Needs(_without_repeats(found), is_all)
+
+
+def read_model_need(serve_args: tuple[str, ...]) -> Need:
+    """Return what arguments need of the model itself, be it a repository or not."""
+    options = read_options(serve_args)
+    return Need(
+        repo_id=_last(options, "--model") or _first(serve_args),
+        revision=_last(options, "--revision") or MAIN,
+        load_format=_last(options, "--load-format") or AUTO,
+        ignore_patterns=tuple(options.get("--ignore-patterns", ()))
+        or IGNORED_BY_DEFAULT,
+        is_code_trusted="--trust-remote-code" in options,
+    )
 
 
 def read_options(serve_args: tuple[str, ...]) -> dict[str, list[str]]:
