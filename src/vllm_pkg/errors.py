@@ -4,13 +4,17 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
 ::
 
     ServiceError
-     +- UsageError(2, 400)       InvalidArgument, UnknownAction, NotAllowedInState(409)
+     +- UsageError(2, 400)       InvalidArgument, UnknownAction, NotAllowedInState(409);
+     |                           in portal/access/errors.py: ContentTypeRefused(415)
      +- ConfigError(78, 422)     SettingsInvalid, PackageDataInvalid, NoModelSelected,
      |                           PresetUnknown, PresetDoesNotFit, ModelDoesNotFit,
      |                           ModelFolderMissing, ModelFolderDamaged,
-     |                           LocalModelUnavailable, EngineNotInstalled
+     |                           LocalModelUnavailable, EngineNotInstalled,
+     |                           PortalNotInstalled
      +- StateError(74, 500)      StateCorrupt, StateUnreadable, StateWriteFailed,
      |                           StateLocked(75, 409), InsecurePermissions(77)
+     +- AuthError(77, 401)       in portal/access/errors.py: MissingToken, WrongToken,
+     |                           OriginRefused(403), HostRefused(421), RateLimited(429)
      +- EngineError(70, 502)     EngineStartFailed(3), PortInUse(75, 409),
      |                           EngineStopError, HostNotRunning(75, 409),
      |                           InstallFailed
@@ -227,6 +231,13 @@ class EngineNotInstalled(ConfigError):
 
     code = "engine-not-installed"
     default_hint = "install it: make setup"
+
+
+class PortalNotInstalled(ConfigError):
+    """The libraries of the portal are not installed."""
+
+    code = "portal-not-installed"
+    default_hint = 'install them: pip install "vllm-pkg[host]"'
 
 
 class StateError(ServiceError):

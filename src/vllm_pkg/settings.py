@@ -8,6 +8,7 @@ All settings of the program in force, and every path it uses, in one place.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,10 @@ PORT_MAX: Final = 65535
 DOWNLOAD_STALL_TIMEOUT_S: Final = 30.0
 SWITCH_TIMEOUT_S: Final = 2100.0
 PORTAL_PORT: Final = 11111
+# A host as a browser sends it: a name, or an IPv6 address in brackets, and a port.
+_HOST: Final = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Settings:
     switch_timeout_s: float = SWITCH_TIMEOUT_S
     portal_host: str = "127.0.0.1"
     portal_port: int = PORTAL_PORT
+    portal_allowed_hosts: tuple[str, ...] = ()
 
     @property
     def store_file(self) -> Path:
@@ -212,6 +218,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         switch_timeout_s=_seconds("switch_timeout_s", text["switch_timeout_s"]) or 0.0,
         portal_host=_address("portal_host", text["portal_host"]),
         portal_port=_port("portal_port", text["portal_port"]),
+        portal_allowed_hosts=_hosts(
+            "portal_allowed_hosts", text["portal_allowed_hosts"]
+        ),
     )
 
 
@@ -248,6 +257,13 @@ def _address(name: str, value: str) -> str:
     except ValueError:
         raise _refuse(name, value, "an IP address such as 127.0.0.1") from None
     return value
+
+
+def _hosts(name: str, value: str) -> tuple[str, ...]:
+    hosts = tuple(value.lower().replace(",", " ").split())
+    if not all(map(_HOST.fullmatch, hosts)):
+        raise _refuse(name, value, "names such as portal.example.org, without http://")
+    return hosts
 
 
 def _port(name: str, value: str) -> int:

@@ -110,6 +110,14 @@ SETTINGS: Final = (
         "port",
     ),
     Setting(
+        "portal_allowed_hosts",
+        "VLLM_PKG_PORTAL_ALLOWED_HOSTS",
+        "Names under which a proxy in front offers the portal, such as"
+        " portal.example.org or portal.example.org:8443, separated by commas.",
+        "",
+        "names",
+    ),
+    Setting(
         "variant",
         "VLLM_PKG_VARIANT",
         "Which engine is installed: nvidia, rocm or cpu; empty means: find out.",

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 # What runs beside the engine, and beside a daemon that idles.
 RUNNING = {
-    "serve": ("run", "supervisord", "keeper", "fetcher", "recorder", "serve"),
-    "daemon": ("run", "supervisord", "keeper", "fetcher", "daemon"),
+    "serve": (
+        *("run", "supervisord", "keeper", "fetcher", "portal"),
+        *("recorder", "serve"),
+    ),
+    "daemon": ("run", "supervisord", "keeper", "fetcher", "portal", "daemon"),
 }
 
 
@@ -122,6 +125,7 @@ def _role(argv: list[str]) -> str:
         "supervisord",
         "recorder",
         "fetcher",
+        "portal",
         "run",
     ):
         if role in line:

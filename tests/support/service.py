@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from support.waiting import wait_until
@@ -54,6 +55,11 @@ class Service:
         """The public volume."""
         return self.folder / "public"
 
+    @cached_property
+    def portal_port(self) -> int:
+        """The port of the portal, which no other test has."""
+        return free_port()
+
     @property
     def base_url(self) -> str:
         """What an OpenAI client is given."""
@@ -65,6 +71,7 @@ class Service:
         return os.environ | {
             "VLLM_PKG_MAIN": str(self.main),
             "VLLM_PKG_PUBLIC": str(self.public),
+            "VLLM_PKG_PORTAL_PORT": str(self.portal_port),
         }
 
     def command(

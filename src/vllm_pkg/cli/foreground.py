@@ -15,12 +15,14 @@ from vllm_pkg.actions.set_model import select_model
 from vllm_pkg.cli.output import print_text
 from vllm_pkg.cli.switch import SwitchPrinter
 from vllm_pkg.engine.command import served_name
-from vllm_pkg.errors import PresetUnknown
+from vllm_pkg.errors import PortalNotInstalled, PresetUnknown, ServiceError
 from vllm_pkg.health.checker import HealthResult, Result
+from vllm_pkg.hosts import portal
 from vllm_pkg.hosts.standalone.run import HostEvents, check_can_run, run_host
 from vllm_pkg.models.presets import find_preset
 from vllm_pkg.service.status import base_url
 from vllm_pkg.state.credentials import ensure_key
+from vllm_pkg.state.portal_token import ensure_portal_token
 from vllm_pkg.state.store import CUSTOM, Store, load_store
 
 if TYPE_CHECKING:
@@ -58,9 +60,11 @@ def run(
     elif default is not None and not load_store(settings).is_model_selected:
         select_model(context, default)
     store = load_store(settings)
+    # Now, since a moment after the start the portal itself will have its port.
+    portal_line = _portal_line(settings)
     print_text(f"vllm-pkg {__version__}: starting; Ctrl-C stops everything.")
     events = HostEvents(
-        on_started=lambda: print_text(_banner(settings, store)),
+        on_started=lambda: print_text(_banner(settings, store, portal_line)),
         on_health=HealthPrinter(),
         on_look=SwitchPrinter(settings),
     )
@@ -86,10 +90,25 @@ def example_request(settings: Settings, store: Store) -> str:
     )
 
 
-def _banner(settings: Settings, store: Store) -> str:
+def _portal_line(settings: Settings) -> str:
+    missing = portal.missing_libraries()
+    if missing:
+        names = ", ".join(missing)
+        return f"not installed ({names}): {PortalNotInstalled.default_hint}"
+    try:
+        portal.check_portal_port(settings)
+        token = ensure_portal_token(settings)
+    except ServiceError as error:
+        # The engine serves without a portal, too.
+        return f"not available: {error.message}; {error.hint}"
+    return portal.login_link(settings, token)
+
+
+def _banner(settings: Settings, store: Store, portal_line: str) -> str:
     lines = [
         "",
         f"  Model     {_model_name(store)}",
+        f"  Portal    {portal_line}",
         f"  API       {base_url(settings.host, settings.port)}",
         f"  Key       {_program()} key show",
     ]

@@ -13,7 +13,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from vllm_pkg import __version__
-from vllm_pkg.cli import action, hardware, key, logs, model, preset, service, switch
+from vllm_pkg.cli import (
+    action,
+    hardware,
+    key,
+    logs,
+    model,
+    portal,
+    preset,
+    service,
+    switch,
+)
 from vllm_pkg.cli.output import JSON_FLAG, print_error, print_text
 from vllm_pkg.cli.typed_text import TextGroup
 from vllm_pkg.errors import ServiceError, UsageError
@@ -43,6 +53,7 @@ app.add_typer(action.app, name="action")
 app.add_typer(preset.app, name="preset")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
+app.add_typer(portal.app, name="portal")
 switch.register(app)
 
 

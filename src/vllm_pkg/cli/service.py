@@ -12,6 +12,7 @@ from vllm_pkg.cli.context import current_settings, overridden_settings
 from vllm_pkg.cli.output import ErrorsJsonOption, JsonOption, print_json, print_text
 from vllm_pkg.cli.typed_text import TextCommand
 from vllm_pkg.errors import InvalidArgument
+from vllm_pkg.settings_table import Profile
 
 
 class InitKind(StrEnum):
@@ -76,9 +77,13 @@ def init_state(
     """Bring state into order: key, data of older versions, pending tasks."""
     from vllm_pkg.actions.tasks import pending_tasks  # noqa: PLC0415
     from vllm_pkg.engine.daemon import prepare_state  # noqa: PLC0415
+    from vllm_pkg.state.portal_token import ensure_portal_token  # noqa: PLC0415
 
     settings = current_settings()
     prepare_state(settings)
+    if settings.profile is not Profile.STARTOS:
+        # StartOS has pages of its own.
+        ensure_portal_token(settings)
     tasks = [task.as_json() for task in pending_tasks(settings)]
     if json:
         print_json({"kind": kind.value, "tasks": tasks})

@@ -9,7 +9,6 @@ Its recorder carries `RECORDER_MARKER`: it is no engine, and is swept with it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import os
@@ -19,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from vllm_pkg.clock import BootClock
+from vllm_pkg.engine import prctl
 from vllm_pkg.errors import EngineStopError
 from vllm_pkg.state.identity import ProcessIdentity, started_ticks
 
@@ -32,8 +32,6 @@ MARKER: Final = "VLLM_PKG_ENGINE"
 RECORDER_MARKER: Final = "VLLM_PKG_RECORDER"
 # What the kernel gives without privilege: the engine need not wait for its reader.
 PIPE_BYTES: Final = 1024 * 1024
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_CHILD_SUBREAPER: Final = 36
 REPEAT_AFTER_S: Final = 3.0
 # What has lost its engine has no request to finish; it tidies up in less than a second.
 ORPHAN_GRACE_S: Final = 2.0
@@ -114,7 +112,7 @@ def start_supervisor(argv: Sequence[str], log_file: Path) -> subprocess.Popen[by
         OSError: the program cannot be started, or the log file not be written.
     """
     parent = os.getpid()
-    _control_process(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl.adopt_orphans()
     with log_file.open("ab") as stream:
         return subprocess.Popen(
             list(argv),
@@ -389,11 +387,7 @@ def _be_deaf() -> None:
 
 
 def _end_with(parent: int) -> None:
-    _control_process(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    _control_process(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl.end_with_parent()
+    prctl.adopt_orphans()
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _control_process(option: int, value: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

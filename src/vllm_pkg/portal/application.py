@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from nicegui import ui
+from nicegui.client import templates
 
 from vllm_pkg import __version__
+from vllm_pkg.portal.access import login, nonces
+from vllm_pkg.portal.access.gate import Gate
+from vllm_pkg.portal.access.guard import Guard
 from vllm_pkg.portal.feed import running
 from vllm_pkg.portal.pages import home
 
@@ -36,7 +40,12 @@ def create_application(portal: Portal) -> FastAPI:
     app = FastAPI(
         title="vllm-pkg", version=__version__, lifespan=lifespan, docs_url=None
     )
+    gate = Gate(portal.settings)
+    login.register(app, gate)
     for page in (home,):
         page.register(portal)
     ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
+    nonces.install(templates)
+    # Last, and so outermost: nothing is answered that it has not let in.
+    app.add_middleware(Guard, gate=gate)
     return app

@@ -1,11 +1,11 @@
 """
-secrets.json: what must not be published: additional API keys, and a Hugging Face token.
+secrets.json: what must not be published: additional API keys, and two tokens.
 
 Shape: ``{"keys": [{"id", "name", "role", "hash", "created", "expires", "revoked"}],
-"huggingFaceToken": str}``; of keys only hashes, times in ISO 8601 with an offset or
-null. Fields that this version does not know survive a rewrite, in the document and in
-each key. Standard library only: the engine's own
-process reads this file.
+"huggingFaceToken": str, "portalToken": str}``; of keys only hashes, times in ISO 8601
+with an offset or null. Fields that this version does not know survive a rewrite, in the
+document and in each key. Standard library only: the engine's own process reads this
+file.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ KEYS: Final = "keys"
 HUB_TOKEN: Final = "huggingFaceToken"  # noqa: S105  # a name
 # What an HTTP header takes, and an environment variable.
 HUB_TOKEN_REGEX: Final = "^[!-~]{1,500}$"  # noqa: S105  # a rule
+PORTAL_TOKEN: Final = "portalToken"  # noqa: S105  # a name
+# What a link takes without an escape, and what nobody guesses.
+PORTAL_TOKEN_REGEX: Final = "^[A-Za-z0-9_-]{32,256}$"  # noqa: S105  # a rule
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -93,12 +96,14 @@ class Secrets:
         keys: The additional keys, those that have ended included; oldest first.
         document: The whole document as read, with the fields not known here.
         hugging_face_token: What models are fetched with; empty: there is none.
+        portal_token: What the portal lets in; empty: there is none yet.
     """
 
     keys: tuple[NamedKey, ...] = ()
-    # Neither is part of the text of this value, which may end up in a traceback.
+    # None of these is part of the text of this value, which may end up in a traceback.
     document: dict[str, Any] = field(default_factory=dict, repr=False)
     hugging_face_token: str = field(default="", repr=False)
+    portal_token: str = field(default="", repr=False)
 
     def with_keys(self, keys: tuple[NamedKey, ...]) -> Secrets:
         """Return the secrets with other keys."""
@@ -108,11 +113,15 @@ class Secrets:
         """Return the secrets with another Hugging Face token; empty: with none."""
         return replace(self, hugging_face_token=token)
 
+    def with_portal_token(self, token: str) -> Secrets:
+        """Return the secrets with another token of the portal."""
+        return replace(self, portal_token=token)
+
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form, unknown fields included."""
-        document = {k: v for k, v in self.document.items() if k != HUB_TOKEN}
-        if self.hugging_face_token:
-            document[HUB_TOKEN] = self.hugging_face_token
+        tokens = {HUB_TOKEN: self.hugging_face_token, PORTAL_TOKEN: self.portal_token}
+        document = {k: v for k, v in self.document.items() if k not in tokens}
+        document |= {name: token for name, token in tokens.items() if token}
         return document | {KEYS: [key.as_json() for key in self.keys]}
 
 
@@ -126,7 +135,7 @@ def parse_secrets(document: dict[str, Any]) -> Secrets:
     Understand a secrets document.
 
     Raises:
-        Malformed: its keys or its token are not what they should be. Nothing of them
+        Malformed: its keys or its tokens are not what they should be. Nothing of them
             is repeated.
     """
     entries = document.get(KEYS, [])
@@ -135,10 +144,9 @@ def parse_secrets(document: dict[str, Any]) -> Secrets:
     keys = tuple(_key(number, entry) for number, entry in enumerate(entries))
     if len({key.id for key in keys}) != len(keys):
         raise documents.Malformed("two keys have the same id")
-    token = document.get(HUB_TOKEN, "")
-    if token and not (isinstance(token, str) and re.fullmatch(HUB_TOKEN_REGEX, token)):
-        raise documents.Malformed(f"{HUB_TOKEN} is not a token")
-    return Secrets(keys, dict(document), token or "")
+    hub_token = _token(document, HUB_TOKEN, HUB_TOKEN_REGEX)
+    portal_token = _token(document, PORTAL_TOKEN, PORTAL_TOKEN_REGEX)
+    return Secrets(keys, dict(document), hub_token, portal_token)
 
 
 def load_secrets(settings: Settings) -> Secrets:
@@ -195,6 +203,13 @@ def _read(settings: Settings) -> tuple[Secrets, bytes | None]:
         return parse_secrets(document.content), document.data
     except documents.Malformed as error:
         raise documents.set_aside(path, str(error), document.data) from error
+
+
+def _token(document: dict[str, Any], name: str, regex: str) -> str:
+    token = document.get(name) or ""
+    if token and not (isinstance(token, str) and re.fullmatch(regex, token)):
+        raise documents.Malformed(f"{name} is not a token")
+    return str(token)
 
 
 def _key(number: int, entry: Any) -> NamedKey:

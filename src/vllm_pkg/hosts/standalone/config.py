@@ -6,6 +6,8 @@ import io
 from configparser import RawConfigParser
 from typing import TYPE_CHECKING, Final
 
+from vllm_pkg.hosts.portal import MODULE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -15,15 +17,19 @@ if TYPE_CHECKING:
 ENGINE: Final = "engine"
 KEEPER: Final = "keeper"
 FETCHER: Final = "fetcher"
+PORTAL: Final = "portal"
 ENGINE_LOG: Final = "engine.log"
 HOST_LOG: Final = "host.log"
 FETCHER_LOG: Final = "fetcher.log"
+PORTAL_LOG: Final = "portal.log"
 STOP_WAIT_S: Final = 30
 LOG_SIZE_MAX: Final = "20MB"
 LOG_BACKUPS: Final = 5
 
 
-def supervisor_config(settings: Settings, python: str, socket: Path) -> str:
+def supervisor_config(
+    settings: Settings, python: str, socket: Path, *, has_portal: bool = False
+) -> str:
     """
     Return supervisord's configuration.
 
@@ -31,7 +37,9 @@ def supervisor_config(settings: Settings, python: str, socket: Path) -> str:
         settings: Where logs and run files go.
         python: The interpreter that has this package.
         socket: Unix socket of the control interface; at most 107 bytes long.
+        has_portal: Whether the portal is installed.
     """
+    portal = {f"program:{PORTAL}": _portal_section(settings, python)}
     parser = RawConfigParser()
     parser.read_dict(
         {
@@ -45,6 +53,7 @@ def supervisor_config(settings: Settings, python: str, socket: Path) -> str:
             f"program:{ENGINE}": _engine_section(settings, python),
             f"program:{FETCHER}": _fetcher_section(settings, python),
             f"eventlistener:{KEEPER}": _keeper_section(settings, python),
+            **(portal if has_portal else {}),
         }
     )
     text = io.StringIO()
@@ -89,6 +98,19 @@ def _fetcher_section(settings: Settings, python: str) -> dict[str, str]:
         "startretries": "20",
         "redirect_stderr": "true",
         "stdout_logfile": _twice(settings.logs_dir / FETCHER_LOG),
+        "stdout_logfile_maxbytes": "1MB",
+        "stdout_logfile_backups": "1",
+    }
+
+
+def _portal_section(settings: Settings, python: str) -> dict[str, str]:
+    return {
+        "command": _command([python, "-m", MODULE]),
+        # It has nothing that is lost with it, and the engine does not need it.
+        "autorestart": "true",
+        "startretries": "20",
+        "redirect_stderr": "true",
+        "stdout_logfile": _twice(settings.logs_dir / PORTAL_LOG),
         "stdout_logfile_maxbytes": "1MB",
         "stdout_logfile_backups": "1",
     }

@@ -24,6 +24,7 @@ from vllm_pkg.errors import (
 )
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.health.probe import check_health
+from vllm_pkg.hosts.portal import missing_libraries
 from vllm_pkg.hosts.standalone import config, control
 from vllm_pkg.state import atomic, locks, records
 
@@ -154,7 +155,9 @@ def _supervise(
 
 
 def _start(settings: Settings, socket: Path) -> subprocess.Popen[bytes]:
-    text = config.supervisor_config(settings, sys.executable, socket)
+    text = config.supervisor_config(
+        settings, sys.executable, socket, has_portal=not missing_libraries()
+    )
     config_file = settings.run_dir / "supervisord.conf"
     atomic.write_file(config_file, text.encode())
     record = records.HostRecord(

@@ -57,17 +57,17 @@ class Texts:
 @cache
 def load_texts(language: str) -> Texts:
     """
-    Return the texts of a language.
+    Return the texts of a language: all files of its folder, as one catalogue.
 
     Args:
         language: One of `LANGUAGES`.
     Raises:
         PackageDataInvalid: the catalogue is no mapping of texts.
     """
-    path = files("vllm_pkg.portal.texts").joinpath(f"{language}.yaml")
-    document = yaml.safe_load(path.read_text("utf-8"))
     entries: dict[str, Entry] = {}
-    _flatten(document, (), entries)
+    for path in files("vllm_pkg.portal.texts").joinpath(language).iterdir():
+        if path.name.endswith(".yaml"):
+            _flatten(yaml.safe_load(path.read_text("utf-8")), (), entries)
     return Texts(language, entries)
 
 
