@@ -8,10 +8,6 @@ VLLM_PKG_TORTURE=1 asks for the long form.
 
 from __future__ import annotations
 
-import gc
-import math
-import random
-import statistics
 import time
 from pathlib import Path
 
@@ -21,16 +17,13 @@ import vllm_pkg
 from support.guarantees.plugin import is_long
 from support.guarded import PRIMARY, bearer, make_guarded
 from support.secret_rules import find_comparisons
+from support.timings import T_MAX, leaking_find, least_t_values
 from vllm_pkg.state import keys
 from vllm_pkg.state.secrets import Role
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(120)]
 
 PACKAGE = Path(vllm_pkg.__file__).parent
-# Beyond it dudect calls two sets of timings different: one chance in 150,000.
-T_MAX = 4.5
-# The slowest are interrupts and the like, and say nothing of the comparison.
-KEPT_SHARE = 0.9
 
 
 def test_t29_no_secret_is_compared_by_an_operator(guarantee):
@@ -116,8 +109,8 @@ def test_t29_the_time_of_an_answer_tells_nothing(tmp_path, guarantee):
     def ask(token: bytes) -> None:
         assert ring.find(token, now_s) is None
 
-    first, floor = _least_t_values(ask, tried)
-    mutant, _ = _least_t_values(_leaking_find, tried // 4)
+    first, floor = least_t_values(ask, PRIMARY, tried)
+    mutant, _ = least_t_values(leaking_find(PRIMARY), PRIMARY, tried // 4)
     guarantee(
         "T29",
         "The time to refuse a key does not tell how much of it was right",
@@ -130,52 +123,3 @@ def test_t29_the_time_of_an_answer_tells_nothing(tmp_path, guarantee):
 
     assert abs(mutant) > 2 * T_MAX
     assert abs(first) < T_MAX
-
-
-def _leaking_find(token: bytes) -> None:
-    """Compare as nobody should: it stops at the first difference."""
-    for given, right in zip(token, PRIMARY.encode(), strict=False):
-        if given != right:
-            return
-
-
-def _least_t_values(ask, tried) -> tuple[float, float]:
-    """Time it up to three times: a difference that is there shows each time."""
-    values = []
-    for _ in range(3):
-        values.append(_t_values(ask, tried))
-        if abs(values[-1][0]) < T_MAX:
-            break
-    return min(values, key=lambda pair: abs(pair[0]))
-
-
-def _t_values(ask, tried) -> tuple[float, float]:
-    """
-    Time keys with 0 and with 21 right characters, in an order that is drawn.
-
-    Returns:
-        Welch's t of the two, and of two halves of the first: what chance alone gives.
-    """
-    draw = random.Random(29)  # noqa: S311  # the same order each time
-    tokens = {0: b"#" + PRIMARY[1:].encode(), 21: PRIMARY[:-1].encode() + b"#"}
-    assert {len(token) for token in tokens.values()} == {len(PRIMARY)}
-    taken: dict[int, list[int]] = {0: [], 21: []}
-    # Made before: neither where a key lies nor what its making leaves behind may count.
-    order = [draw.choice((0, 21)) for _ in range(tried)]
-    keys_in_order = [bytes(bytearray(tokens[right])) for right in order]
-    gc.disable()
-    try:
-        for right, token in zip(order, keys_in_order, strict=True):
-            began = time.perf_counter_ns()
-            ask(token)
-            taken[right].append(time.perf_counter_ns() - began)
-    finally:
-        gc.enable()
-    limit = sorted(taken[0] + taken[21])[int(tried * KEPT_SHARE)]
-    none, most = ([t for t in times if t <= limit] for times in taken.values())
-    return _welch(none, most), _welch(none[::2], none[1::2])
-
-
-def _welch(one, other) -> float:
-    squares = sum(statistics.variance(times) / len(times) for times in (one, other))
-    return (statistics.fmean(one) - statistics.fmean(other)) / math.sqrt(squares)

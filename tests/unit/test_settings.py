@@ -104,6 +104,24 @@ def test_paths_follow_from_the_volumes():
     assert settings.lock_file == Path("/m/.lock")
 
 
+def test_allowed_hosts_are_names_in_lower_case():
+    """They are separated by commas or spaces, with or without a port."""
+    given = "Portal.example.org, b.example:8443  [fd00::1]:9,"
+    environment = {"VLLM_PKG_PORTAL_ALLOWED_HOSTS": given, "HOME": "/h"}
+
+    assert load_settings(environment).portal_allowed_hosts == (
+        *("portal.example.org", "b.example:8443", "[fd00::1]:9"),
+    )
+    assert load_settings({"HOME": "/h"}).portal_allowed_hosts == ()
+
+
+@pytest.mark.parametrize("value", ["http://a", "*", "a/b", "a:", "a.example, -x", "é"])
+def test_what_is_no_host_is_refused(value):
+    """A pattern or an address of a page would allow nothing, and not say so."""
+    with pytest.raises(SettingsInvalid, match="VLLM_PKG_PORTAL_ALLOWED_HOSTS is"):
+        load_settings({"VLLM_PKG_PORTAL_ALLOWED_HOSTS": value, "HOME": "/h"})
+
+
 @pytest.mark.parametrize(("value", "seconds"), [("", None), ("0", 0.0), ("45", 45.0)])
 def test_the_stall_timeout_is_off_at_zero_and_else_follows_the_machine(value, seconds):
     """Not set is not the same as 0, which turns it off."""

@@ -6,6 +6,7 @@ Its libraries take a second to import, so the import waits for what can be told 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -93,4 +94,13 @@ def serve(settings: Settings, listening: socket.socket) -> None:
         # named; anybody else could be every source he likes.
         proxy_headers=bool(settings.portal_allowed_hosts),
     )
+    for name in ("uvicorn.error", "nicegui"):
+        logging.getLogger(name).addFilter(_is_worth_telling)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    # uvicorn 0.54 takes it for an error that a websocket is refused with an answer, and
+    # NiceGUI 3.18 repeats whole addresses, in which the token may stand.
+    message = record.getMessage()
+    return not message.endswith(("without completing handshake.", " not found"))

@@ -1,0 +1,132 @@
+"""Who is let in, while the file of the token changes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from itsdangerous import TimestampSigner
+
+from support.fake_clock import FakeClock
+from support.settings_factory import make_settings
+from vllm_pkg.portal.access.asked import Asked
+from vllm_pkg.portal.access.gate import Gate
+from vllm_pkg.portal.access.rules import Credential
+from vllm_pkg.portal.access.sessions import LIFETIME_S, Sessions, set_cookie
+from vllm_pkg.state.portal_token import ensure_portal_token, rotate_portal_token
+
+TOKEN = "t" * 32
+
+
+@pytest.fixture(name="gate")
+def gate_fixture(tmp_path):
+    """A gate whose clock a test moves."""
+    return Gate(make_settings(tmp_path), FakeClock())
+
+
+def asked(gate, cookie):
+    """Return a request with a cookie."""
+    headers = {"cookie": (f"{gate.cookie_name}={cookie}",)}
+    return Asked(False, "GET", "/", "http", headers)  # noqa: FBT003
+
+
+def test_without_a_token_nobody_is_let_in(gate):
+    """No file means that no token is right, not even the empty one."""
+    assert gate.try_token("", None) is Credential.WRONG
+    assert gate.open_session() == ""
+    assert gate.look(asked(gate, "x"), None).credential is Credential.NONE
+
+
+def test_a_changed_token_counts_at_the_next_look(gate):
+    """A tenth of a second later the old token and its sessions are out."""
+    old = ensure_portal_token(gate.settings)
+    gate.clock.seconds += 1
+    session = gate.open_session()
+    shown = gate.look(asked(gate, session), None)
+    assert (shown.credential, shown.is_in_force()) == (Credential.SESSION, True)
+
+    new = rotate_portal_token(gate.settings)
+    gate.clock.seconds += 1
+
+    assert not shown.is_in_force()
+    assert gate.look(asked(gate, session), None).credential is Credential.NONE
+    assert gate.try_token(old, None) is Credential.WRONG
+    assert gate.try_token(new, None) is Credential.TOKEN
+    assert ensure_portal_token(gate.settings) == new
+
+
+def test_a_damaged_file_changes_nothing_and_a_missing_one_closes(gate, caplog):
+    """What was read last stays, is said, and is tried again; no file opens nothing."""
+    token = ensure_portal_token(gate.settings)
+    file = gate.settings.secrets_file
+    text = file.read_text()
+    gate.clock.seconds += 1
+    assert gate.try_token(token, "a") is Credential.TOKEN
+
+    file.write_text("{")
+    gate.clock.seconds += 1
+    assert gate.try_token(token, "a") is Credential.TOKEN
+    assert "the portal's token stays what it was" in caplog.text
+    file.unlink()
+    gate.clock.seconds += 1
+    assert gate.try_token(token, "a") is Credential.WRONG
+    file.write_text(text)
+    gate.clock.seconds += 1
+    assert gate.try_token(token, "a") is Credential.TOKEN
+
+
+def test_another_change_of_the_file_keeps_ended_sessions_ended(gate):
+    """A new key of the API brings back nobody who has logged out."""
+    ensure_portal_token(gate.settings)
+    gate.clock.seconds += 1
+    cookie = gate.open_session()
+    session = gate.find_session(asked(gate, cookie))
+    gate.end_session(session)
+    document = json.loads(gate.settings.secrets_file.read_text())
+    gate.settings.secrets_file.write_text(json.dumps(document | {"future": 1}))
+    gate.clock.seconds += 1
+
+    assert gate.find_session(asked(gate, cookie)) is None
+    assert gate.find_session(asked(gate, gate.open_session())) is not None
+
+
+@pytest.mark.parametrize(
+    ("age_s", "counts"), [(LIFETIME_S - 60, True), (LIFETIME_S + 60, False)]
+)
+def test_a_session_ends_after_thirty_days(monkeypatch, age_s, counts):
+    """Its time is in the cookie, signed."""
+    sessions = Sessions(TOKEN)
+    now_s = TimestampSigner(b"x").get_timestamp()
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: now_s - age_s)
+    cookie = sessions.open()
+    monkeypatch.undo()
+
+    assert (sessions.find(cookie) is not None) == counts
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "a.b.c", "ÿ.ÿ.ÿ", "x" * 9999, TOKEN])
+def test_what_was_not_signed_is_no_session(cookie):
+    """Any text at all is just no session."""
+    assert Sessions(TOKEN).find(cookie) is None
+
+
+def test_a_session_of_one_token_is_none_of_another():
+    """The token decides; one session is not the next."""
+    mine = Sessions(TOKEN)
+    cookie = mine.open()
+
+    assert mine.find(cookie) is not None
+    assert Sessions(TOKEN).find(cookie) is not None
+    assert Sessions("u" * 32).find(cookie) is None
+    assert mine.open() != cookie
+    assert TOKEN not in cookie
+
+
+def test_the_cookie_is_for_this_site_and_no_script():
+    """Over TLS it is for TLS alone; an empty one removes it."""
+    assert set_cookie("n", "v", is_secure=True) == (
+        b"n=v; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure"
+    )
+    assert set_cookie("n", "", is_secure=False) == (
+        b"n=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
+    )
