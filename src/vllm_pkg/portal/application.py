@@ -14,7 +14,8 @@ from vllm_pkg.portal.access import login, nonces
 from vllm_pkg.portal.access.gate import Gate
 from vllm_pkg.portal.access.guard import Guard
 from vllm_pkg.portal.feed import running
-from vllm_pkg.portal.pages import home
+from vllm_pkg.portal.frame import prepare_frame
+from vllm_pkg.portal.pages import actions, gallery, home, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,7 +43,8 @@ def create_application(portal: Portal) -> FastAPI:
     )
     gate = Gate(portal.settings)
     login.register(app, gate)
-    for page in (home,):
+    prepare_frame(portal)
+    for page in (home, start, actions, gallery):
         page.register(portal)
     ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
     nonces.install(templates)

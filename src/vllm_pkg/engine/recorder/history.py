@@ -73,6 +73,16 @@ def read_runs(settings: Settings, key: str) -> tuple[StartRun, ...]:
     return tuple(_parse_runs(_read(settings).get(key)))
 
 
+def read_all_runs(settings: Settings) -> tuple[tuple[str, str, StartRun], ...]:
+    """Return every start that is remembered, with its key and its model."""
+    return tuple(
+        (key, str(entry.get("model", "")), run)
+        for key, entry in _read(settings).items()
+        if isinstance(entry, dict)
+        for run in _parse_runs(entry)
+    )
+
+
 def add_run(settings: Settings, key: str, model: str, run: StartRun) -> None:
     """
     Add a start, and drop the ones that are too many.

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 from babel import Locale, negotiate_locale
+from babel.numbers import format_decimal
 
 from vllm_pkg.errors import PackageDataInvalid
 
@@ -43,7 +44,8 @@ class Texts:
 
         Args:
             key: Such as ``home.serving``.
-            places: Values by name; ``count`` decides the plural category.
+            places: Values by name; whole numbers are written as the language does, and
+                ``count`` decides the plural category.
         Raises:
             KeyError: there is no such text, or a place is missing.
         """
@@ -51,23 +53,35 @@ class Texts:
         if isinstance(entry, dict):
             category = str(self.locale.plural_form(places["count"]))
             entry = entry.get(category, entry[_OTHER])
-        return entry.format_map(places)
+        return entry.format_map(
+            {
+                name: format_decimal(value, locale=self.locale)
+                if isinstance(value, int)
+                else value
+                for name, value in places.items()
+            }
+        )
 
 
 @cache
 def load_texts(language: str) -> Texts:
     """
-    Return the texts of a language: all files of its folder, as one catalogue.
+    Return the texts of a language, out of all files of its folder.
 
     Args:
         language: One of `LANGUAGES`.
     Raises:
-        PackageDataInvalid: the catalogue is no mapping of texts.
+        PackageDataInvalid: a file is no mapping of texts, or two have the same key.
     """
+    folder = files("vllm_pkg.portal.texts").joinpath(language)
     entries: dict[str, Entry] = {}
-    for path in files("vllm_pkg.portal.texts").joinpath(language).iterdir():
-        if path.name.endswith(".yaml"):
-            _flatten(yaml.safe_load(path.read_text("utf-8")), (), entries)
+    for path in folder.iterdir():
+        found: dict[str, Entry] = {}
+        _flatten(yaml.safe_load(path.read_text("utf-8")), (), found)
+        twice = entries.keys() & found.keys()
+        if twice:
+            raise PackageDataInvalid(f"portal texts: {min(twice)} stands there twice")
+        entries |= found
     return Texts(language, entries)
 
 

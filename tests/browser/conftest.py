@@ -1,0 +1,74 @@
+"""A real browser over a real portal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from support.portal_process import portal_process
+from support.settings_factory import make_settings
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 20_000
+TIMEOUT_S = 180
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what stands here, and skip it, visibly, where there is no Chromium."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            # A portal and a browser may start first, on a machine with much to do.
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+            if not CHROMIUM.exists():
+                item.add_marker(pytest.mark.skip(reason=f"{CHROMIUM} is not there"))
+
+
+@pytest.fixture(scope="session", name="chromium")
+def chromium_fixture():
+    """Debian's Chromium, one for all tests."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(name="settings")
+def settings_fixture(tmp_path):
+    """Settings over empty volumes."""
+    return make_settings(tmp_path)
+
+
+@pytest.fixture(name="portal")
+def portal_fixture(settings, tmp_path):
+    """A portal over the volumes of the test."""
+    with portal_process(settings, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(name="visit")
+def visit_fixture(chromium, portal):
+    """Opens a page of the portal in a browser of its own; see the arguments below."""
+    contexts = []
+
+    def visit(path="/", *, width=1280, height=900, **options):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            **{"locale": "en-US", "base_url": portal.base_url} | options,
+        )
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.goto(path)
+        page.wait_for_selector("main")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
