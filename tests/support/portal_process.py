@@ -42,7 +42,11 @@ class PortalProcess:
 
 @contextlib.contextmanager
 def portal_process(
-    settings: Settings, folder: Path, **variables: str
+    settings: Settings,
+    folder: Path,
+    *,
+    module: str = "vllm_pkg.portal",
+    **variables: str,
 ) -> Iterator[PortalProcess]:
     """
     Run a portal for as long as the block lasts.
@@ -50,6 +54,7 @@ def portal_process(
     Args:
         settings: Over which volumes.
         folder: Where its output goes.
+        module: What is run; another one adds pages of a test.
         variables: More of its environment.
     """
     port = free_port()
@@ -61,7 +66,7 @@ def portal_process(
     output = folder / "portal.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "vllm_pkg.portal"],
+            [sys.executable, "-m", module],
             env=environment | variables,
             stdout=log,
             stderr=subprocess.STDOUT,

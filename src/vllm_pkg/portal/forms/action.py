@@ -17,7 +17,7 @@ from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.confirm import Question, ask
 from vllm_pkg.portal.forms.form import FormView
 from vllm_pkg.portal.forms.model import build_form
-from vllm_pkg.portal.forms.native import element, focus_on, set_attributes
+from vllm_pkg.portal.forms.native import element, focus_on, on_escape, set_attributes
 from vllm_pkg.portal.forms.results import draw_result
 from vllm_pkg.service.acting import act, action_context
 
@@ -53,7 +53,7 @@ def open_action(
         view = ActionView(portal, texts, action_id, prefill)
     view.on_done, view.on_leave = on_done, dialog.close
     set_attributes(dialog, aria_labelledby=view.title.html_id)
-    card.on("keydown.escape", view.leave, args=[])
+    on_escape(card, view.leave)
     dialog.on("hide", dialog.delete, args=[])
     dialog.open()
 
@@ -106,7 +106,9 @@ class ActionView:
         self._is_running = False
         self.on_done: OnDone | None = None
         self.on_leave: Callable[[], Any] = lambda: ui.navigate.to("/")
-        self.title = Text("h2", texts("forms.action.opening")).classes("form-title")
+        self.title = Text("h2", texts("forms.action.opening")).classes(
+            "vp-headline form-title"
+        )
         set_attributes(self.title, tabindex="-1")
         with ui.element("div").classes("form-body") as self._body:
             ui.skeleton(height="12rem").props("aria-hidden=true")

@@ -44,7 +44,6 @@ async def ask(question: Question) -> bool:
         aria_labelledby=title.html_id,
         aria_describedby=text.html_id,
     )
-    answer = await dialog
-    # Only now: closing gives the focus back to where it was.
+    # Not before it is hidden: closing gives the focus back to where it was.
     dialog.on("hide", dialog.delete, args=[])
-    return bool(answer)
+    return bool(await dialog)

@@ -42,7 +42,10 @@ class _FileView:
             self._upload = self._draw_upload()
             self._button = button("", icon="upload_file")
         self._button.on(
-            "click", js_handler=f"() => getElement({self._upload.id}).pickFiles()"
+            "click",
+            js_handler=(
+                f"(event) => getElement({self._upload.id}).$refs.qRef.pickFiles(event)"
+            ),
         )
         set_attributes(self._button, aria_describedby=self.drawn.described_by)
         self.drawn.controls.append(self._button)

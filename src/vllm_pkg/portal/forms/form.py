@@ -10,12 +10,7 @@ from vllm_pkg.portal.forms import choices, files, groups, lists, typed
 from vllm_pkg.portal.forms.confirm import Question, ask
 from vllm_pkg.portal.forms.hints import label_of
 from vllm_pkg.portal.forms.native import element, focus_on, set_attributes
-from vllm_pkg.portal.forms.problems import (
-    check_form,
-    place_problems,
-    summary,
-    with_unreadable,
-)
+from vllm_pkg.portal.forms.problems import check_form, place_problems, summary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -135,10 +130,12 @@ class FormView:
             if is_checked or wrong in _around(node):
                 self._show_problem(wrong, found.get(wrong))
 
-    def _place(self, problems: Iterable[FieldProblem]) -> dict[Node, str]:
+    def _place(
+        self, problems: Iterable[FieldProblem], unreadable: Iterable[Node] = ()
+    ) -> dict[Node, str]:
         """Return what is wrong by where it is drawn, in the order of the form."""
         found: dict[Node, str] = {}
-        for placed in place_problems(self.form, problems, self.texts):
+        for placed in place_problems(self.form, problems, self.texts, unreadable):
             node = self._nearest(placed.node)
             found[node] = " ".join(filter(None, (found.get(node), placed.text)))
         return found
@@ -192,10 +189,9 @@ class FormView:
         unreadable = [
             node for node in self.form.walk() if self._is_in(node, event.args)
         ]
-        text = self.texts("forms.problem.unreadable")
-        problems = with_unreadable(check_form(self.form), unreadable, text)
-        self.show_problems(problems)
-        if problems or not await self._all_confirmed():
+        problems = check_form(self.form)
+        self.show_problems(problems, unreadable)
+        if problems or unreadable or not await self._all_confirmed():
             return
         await self._submit(self.form.collect())
 
@@ -212,12 +208,21 @@ class FormView:
         # An object or an entry has the controls of its first field.
         return not ids.isdisjoint(html_ids) and not any(node.children())
 
-    def show_problems(self, problems: Iterable[FieldProblem]) -> None:
-        """Show every problem at its place; the first one gets the focus."""
+    def show_problems(
+        self, problems: Iterable[FieldProblem], unreadable: Iterable[Node] = ()
+    ) -> None:
+        """
+        Show every problem at its place; the first one gets the focus.
+
+        Args:
+            problems: Each with its path.
+            unreadable: Fields that hold something the browser does not hand out.
+        """
         for node in list(self._wrong):
             self._show_problem(node, None)
         self.alert.clear()
-        found, checked = self._place(problems), self._place(check_form(self.form))
+        found = self._place(problems, unreadable)
+        checked = self._place(check_form(self.form))
         for node, text in found.items():
             self._show_problem(node, text)
             self._wrong[node] = node in checked

@@ -12,8 +12,8 @@ from vllm_pkg.actions import forms
 
 _WORD: Final = forms.Pattern(regex="^[a-z]+$", description="small letters")
 _COLOURS: Final = {"red": "Red", "green": "Green", "blue": "Blue - sold out"}
-_MANY: Final = {f"k{number}": f"Choice {number}" for number in range(1, 11)} | {
-    "k11": "Choice 11 - needs 9.0 GiB more memory"
+_MANY: Final = {f"k{number}": f"Choice {number}" for number in range(1, 31)} | {
+    "k31": "Choice 31 - needs 9.0 GiB more memory"
 }
 _DEEP: Final = forms.union(
     "Inner kind",
@@ -73,7 +73,7 @@ GALLERY_SPEC: Final[forms.InputSpec] = {
     "toggle": forms.toggle("Switch", default=False, description="On or off"),
     "triState": forms.tri_state("Three positions", default=None),
     "select": forms.select("Colour name", _COLOURS, default=None, disabled=["blue"]),
-    "longSelect": forms.select("Many choices", _MANY, default="k1", disabled=["k11"]),
+    "longSelect": forms.select("Many choices", _MANY, default="k1", disabled=["k31"]),
     "multiselect": forms.multiselect(
         "Several colours", _COLOURS, minLength=1, maxLength=2, disabled=["blue"]
     ),

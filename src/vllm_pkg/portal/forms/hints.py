@@ -7,18 +7,24 @@ Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_decimal
 
 from vllm_pkg.portal.forms.model import Entries, Leaf, Union
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vllm_pkg.actions.forms import Field
     from vllm_pkg.portal.forms.model import Node
     from vllm_pkg.portal.texts.catalogue import Texts
 
 # More options than that are folded into a list to choose from.
-OPEN_OPTIONS_MAX: Final = 8
+OPEN_OPTIONS_MAX: Final = 20
 FILE_MIB_MAX: Final = 8
 FILE_BYTES_MAX: Final = FILE_MIB_MAX * 1024**2
 
@@ -87,57 +93,67 @@ def reason_of(node: Node, texts: Texts) -> str | None:
 
 def help_of(node: Node, texts: Texts) -> list[str]:
     """Return the sentences below a field: what it is for, and what it takes."""
-    lines = [node.field.get("description"), _limits(node, texts)]
+    lines = [node.field.get("description") or "", *_limits(node, texts)]
     if node.field.get("immutable") and not node.is_locked:
         lines.append(texts("forms.locks"))
     return [line for line in lines if line]
 
 
-def _limits(node: Node, texts: Texts) -> str | None:
+def _limits(node: Node, texts: Texts) -> list[str]:
     match node.kind:
         case "number":
             return _number_limits(node.field, texts)
         case "datetime":
-            return _range(node.field, texts, "forms.limits.date", str)
+            written = partial(_instant, node.field["inputmode"], texts)
+            return _range(node.field, texts, "date", written)
         case "list" | "multiselect":
-            return _count_limits(node, texts)
+            return _count_limits(node.field, texts)
         case "file":
             endings = ", ".join(node.field["extensions"])
             if not endings:
-                return texts("forms.limits.file", size=FILE_MIB_MAX)
-            return texts("forms.limits.file_ends", size=FILE_MIB_MAX, endings=endings)
-    return None
+                return [texts("forms.limits.file", size=FILE_MIB_MAX)]
+            return [texts("forms.limits.file_ends", size=FILE_MIB_MAX, endings=endings)]
+    return []
 
 
-def _number_limits(field: dict[str, Any], texts: Texts) -> str | None:
+def _number_limits(field: Field, texts: Texts) -> list[str]:
     def written(value: float) -> str:
         return format_decimal(value, locale=texts.locale, decimal_quantization=False)
 
-    limits = _range(field, texts, "forms.limits.number", written)
-    step = field["step"]
-    if not step or step == 1:
-        return limits
-    steps = texts("forms.limits.step", step=written(step))
-    return f"{limits} {steps}" if limits else steps
+    limits, step = _range(field, texts, "number", written), field["step"]
+    if step and step != 1:
+        limits.append(texts("forms.limits.step", step=written(step)))
+    return limits
 
 
-def _range(field: dict[str, Any], texts: Texts, key: str, written: Any) -> str | None:
-    least, most = field["min"], field["max"]
-    if least is not None and most is not None:
-        return texts(f"{key}.both", least=written(least), most=written(most))
-    if least is not None:
-        return texts(f"{key}.least", least=written(least))
-    if most is not None:
-        return texts(f"{key}.most", most=written(most))
-    return None
+def _instant(mode: str, texts: Texts, value: str) -> str:
+    """Return a date, a time or both as the language writes it."""
+    if mode == "date":
+        return format_date(date.fromisoformat(value), locale=texts.locale)
+    if mode == "time":
+        return format_time(time.fromisoformat(value), "short", locale=texts.locale)
+    return format_datetime(datetime.fromisoformat(value), locale=texts.locale)
 
 
-def _count_limits(node: Node, texts: Texts) -> str | None:
-    least, most = node.field["minLength"], node.field["maxLength"]
+def _range(
+    field: Field, texts: Texts, kind: str, written: Callable[[Any], str]
+) -> list[str]:
+    limits = {"least": field["min"], "most": field["max"]}
+    given = {
+        name: written(value) for name, value in limits.items() if value is not None
+    }
+    if not given:
+        return []
+    name = "both" if len(given) > 1 else next(iter(given))
+    return [texts(f"forms.limits.{kind}.{name}", **given)]
+
+
+def _count_limits(field: Field, texts: Texts) -> list[str]:
+    least, most = field["minLength"], field["maxLength"]
     if least and most is not None:
-        return texts("forms.limits.count.both", least=least, most=most)
+        return [texts("forms.limits.count.both", least=least, most=most)]
     if least:
-        return texts("forms.limits.count.least", count=least)
+        return [texts("forms.limits.count.least", count=least)]
     if most is not None:
-        return texts("forms.limits.count.most", count=most)
-    return None
+        return [texts("forms.limits.count.most", count=most)]
+    return []

@@ -8,6 +8,7 @@ from nicegui import ui
 
 from vllm_pkg.portal.components.buttons import button
 from vllm_pkg.portal.forms.field import Drawn, draw_messages, field_frame
+from vllm_pkg.portal.forms.hints import label_of
 from vllm_pkg.portal.forms.model import Group
 from vllm_pkg.portal.forms.native import element, focus_on, icon_button, set_attributes
 from vllm_pkg.portal.forms.templates import fill_template
@@ -42,7 +43,12 @@ class ListView:
         with field_frame(node, form.texts, is_group=True) as self.drawn:
             labels = {"aria_labelledby": self.drawn.label.html_id}
             self._place = element("ol", **labels).classes("form-entries")
-            self._add = button(form.texts("forms.list.add"), self._append, icon="add")
+            self._add = button(
+                form.texts("forms.list.add"),
+                self._append,
+                icon="add",
+                name=form.texts("forms.list.add_to", name=node.name),
+            )
         set_attributes(self._add, aria_describedby=self.drawn.described_by)
         self.drawn.controls.append(self._add)
         for item in node.items:
@@ -110,7 +116,7 @@ class EntryView:
 
     def __init__(self, entries: ListView, item: Node, *, is_open: bool) -> None:
         self._entries, self._item, self._form = entries, item, entries.form
-        self._is_open, self._number = is_open, 0
+        self._is_open = is_open
         self._buttons: dict[str, ui.button] = {}
         with ui.element("li").classes("form-entry") as self.box:
             if isinstance(item, Group):
@@ -125,8 +131,7 @@ class EntryView:
 
     def refresh(self, position: int, count: int) -> None:
         """Bring its number, its title and the names of its buttons up to date."""
-        texts, self._number = self._form.texts, position + 1
-        name = self._name()
+        texts, name = self._form.texts, self._name()
         for key, made in self._buttons.items():
             set_attributes(made, aria_label=texts(f"forms.list.{key}", name=name))
         if self._buttons:
@@ -145,8 +150,7 @@ class EntryView:
         self.refresh(self._entries.node.items.index(self._item), count)
 
     def _name(self) -> str:
-        number = self._form.texts("forms.list.entry", number=self._number)
-        return _title(self._item) or number
+        return _title(self._item) or label_of(self._item, self._form.texts)
 
     def _draw_text(self) -> None:
         with ui.element("div").classes("form-entry-line"):

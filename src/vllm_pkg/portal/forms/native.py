@@ -80,6 +80,28 @@ def icon_button(icon: str, name: str, on_click: Callable[[], Any]) -> ui.button:
     return button
 
 
+def on_escape(target: ui.element, leave: Callable[[], Any]) -> None:
+    """
+    Call something when Escape is pressed and let go inside an element.
+
+    Dialogs close when the key is let go: what opens on the press would be closed by the
+    same key. A press that closed a picker of the browser does not reach the page.
+    """
+    target.on(
+        "keydown",
+        js_handler="(event) => {"
+        " event.currentTarget.vpEscape = event.key === 'Escape' }",
+    )
+    target.on(
+        "keyup.escape",
+        leave,
+        args=[],
+        js_handler="(event) => {"
+        " if (event.currentTarget.vpEscape) emit();"
+        " event.currentTarget.vpEscape = false }",
+    )
+
+
 def focus_on(html_id: str) -> None:
     """Move the focus to an element, once what was changed is drawn."""
     ui.run_javascript(

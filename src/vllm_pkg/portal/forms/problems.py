@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.actions.validation import validate_input
-from vllm_pkg.errors import FieldProblem, InvalidArgument, as_sentence
+from vllm_pkg.errors import InvalidArgument, as_sentence
 from vllm_pkg.portal.forms.model import Leaf, Union, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from vllm_pkg.errors import FieldProblem
     from vllm_pkg.portal.forms.model import Group, Node
     from vllm_pkg.portal.texts.catalogue import Texts
 
@@ -48,7 +49,10 @@ def check_form(form: Group) -> tuple[FieldProblem, ...]:
 
 
 def place_problems(
-    form: Group, problems: Iterable[FieldProblem], texts: Texts
+    form: Group,
+    problems: Iterable[FieldProblem],
+    texts: Texts,
+    unreadable: Iterable[Node] = (),
 ) -> list[Placed]:
     """
     Return the problems by place, in the order of the form.
@@ -58,11 +62,15 @@ def place_problems(
         problems: Each with its path; where a path leads nowhere, the problem stands at
             the last place on the way there, at worst at the form as a whole.
         texts: The language of the page.
+        unreadable: Fields with something that the browser does not hand out, such as
+            half a date: the check took it for nothing.
     """
+    half = texts("forms.problem.unreadable")
     found: dict[Node, dict[str, None]] = {}
     for problem in problems:
         node = find(form, problem.path)
         found.setdefault(node, {})[problem_text(node, problem.message, texts)] = None
+    found |= {node: {half: None} for node in unreadable}
     return [
         Placed(node, " ".join(found[node])) for node in form.walk() if node in found
     ]
@@ -95,20 +103,3 @@ def summary(wrong: list[Node], texts: Texts) -> str:
     if not first.name:
         return texts("forms.problem.form")
     return texts("forms.problem.summary", count=len(wrong), name=first.name)
-
-
-def with_unreadable(
-    problems: Iterable[FieldProblem], unreadable: Iterable[Node], text: str
-) -> list[FieldProblem]:
-    """
-    Return the problems with those that only the browser knows of.
-
-    Args:
-        problems: What the check found.
-        unreadable: Fields that hold something that the browser does not hand out, such
-            as half a date.
-        text: What is wrong with them.
-    """
-    paths: dict[tuple[str, ...], Any] = {node.path: text for node in unreadable}
-    kept = [problem for problem in problems if problem.path not in paths]
-    return [*kept, *(FieldProblem(path, message) for path, message in paths.items())]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nicegui import ui
 
+from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.field import Drawn, field_frame
 from vllm_pkg.portal.forms.native import element, icon_button, set_attributes
 from vllm_pkg.portal.forms.numbers import number_text, parse_number
@@ -57,7 +58,12 @@ def draw_number(form: FormView, node: Node) -> Drawn:
         _dress(form, leaf, drawn, control, take)
         drawn.restore = lambda: control.set_value(number_text(leaf.value, decimal))
         mode = "numeric" if node.field["integer"] else "decimal"
-        set_attributes(control, inputmode=mode, suffix=node.field["units"])
+        set_attributes(control, inputmode=mode)
+        if node.field["units"]:
+            with control.add_slot("append"):
+                unit = Text("span", node.field["units"]).classes("form-unit")
+            names = f"{drawn.label.html_id} {unit.html_id}"
+            set_attributes(control, aria_labelledby=names)
     return drawn
 
 
@@ -121,9 +127,11 @@ def _dress(
 
     control.on_value_change(changed)
     control.on("blur", lambda: form.settle(leaf), args=[])
-    control.props("outlined dense hide-bottom-space no-error-icon tag=div")
+    control.props("outlined dense hide-bottom-space no-error-icon")
     set_attributes(
         control,
+        # Quasar's own label would add the names of the buttons beside the text.
+        aria_labelledby=drawn.label.html_id,
         aria_describedby=drawn.described_by,
         placeholder=leaf.field.get("placeholder"),
         disable=leaf.is_off,

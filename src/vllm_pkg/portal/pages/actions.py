@@ -10,6 +10,7 @@ from nicegui import ui
 from vllm_pkg.actions.registry import ACTIONS
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.portal.forms.action import ActionView
+from vllm_pkg.portal.forms.native import on_escape
 from vllm_pkg.portal.frame import page_frame, request_texts
 
 if TYPE_CHECKING:
@@ -31,4 +32,4 @@ def register(portal: Portal) -> None:
         with page_frame(texts, path, title=title):
             with ui.element("div").classes("form-body") as body:
                 view = ActionView(portal, texts, action_id, None, is_page=True)
-            body.on("keydown.escape", view.leave, args=[])
+            on_escape(body, view.leave)

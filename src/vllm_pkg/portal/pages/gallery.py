@@ -38,7 +38,7 @@ def _draw(texts: Texts) -> None:
         shown.clear()
         with shown:
             title = Text("h2", texts("forms.gallery.checked"))
-            set_attributes(title.classes("form-title"), tabindex="-1")
+            set_attributes(title.classes("vp-headline form-title"), tabindex="-1")
             text = json.dumps(checked, indent=2, ensure_ascii=False)
             set_attributes(Text("pre", text).classes("vp-code"), data_checked=True)
         focus_on(title.html_id)
