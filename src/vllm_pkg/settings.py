@@ -27,6 +27,8 @@ PORTAL_PORT: Final = 11111
 _HOST: Final = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 )
+# Beside the lock of the state, which looks for it.
+RESTORE_JOURNAL: Final = "restore.json"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Settings:
     def secrets_file(self) -> Path:
         """What must not be published: secrets.json."""
         return self.main / "secrets.json"
+
+    @property
+    def restore_journal_file(self) -> Path:
+        """A restore that has been decided and is not finished: restore.json."""
+        return self.main / RESTORE_JOURNAL
 
     @property
     def credentials_file(self) -> Path:
@@ -137,6 +144,16 @@ class Settings:
     def progress_file(self) -> Path:
         """Record of whether the engine gets anywhere."""
         return self.run_dir / "progress.json"
+
+    @property
+    def health_history_file(self) -> Path:
+        """How the health of the API has changed."""
+        return self.run_dir / "health-history.jsonl"
+
+    @property
+    def restore_lock_file(self) -> Path:
+        """The lock that a restore holds for as long as it runs."""
+        return self.run_dir / "restore.lock"
 
     @property
     def switch_progress_file(self) -> Path:

@@ -15,6 +15,7 @@ import typer
 from vllm_pkg import __version__
 from vllm_pkg.cli import (
     action,
+    backup,
     hardware,
     key,
     logs,
@@ -54,6 +55,7 @@ app.add_typer(preset.app, name="preset")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
 app.add_typer(portal.app, name="portal")
+app.add_typer(backup.app, name="backup")
 switch.register(app)
 
 

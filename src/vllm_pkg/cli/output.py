@@ -46,7 +46,7 @@ def print_text(text: str = "", *, end: str = "\n") -> None:
     Raises:
         OutputFailed: it cannot be written, as to a file on a full disk.
     """
-    with _writing():
+    with writing():
         print(text, end=end, flush=True)  # noqa: T201
 
 
@@ -68,7 +68,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not console.is_terminal:
         # Piped into a file or a filter, nothing may be cut or wrapped.
         console = Console(width=1000, soft_wrap=True)
-    with _writing():
+    with writing():
         console.print(table)
 
 
@@ -86,7 +86,13 @@ def print_error(error: ServiceError, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
+    """
+    Turn a failure to write to the standard output into its error.
+
+    Raises:
+        OutputFailed: it cannot be written, as to a file on a full disk.
+    """
     try:
         yield
     except BrokenPipeError:

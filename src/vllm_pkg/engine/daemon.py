@@ -46,7 +46,15 @@ from vllm_pkg.hardware.facts import Tier
 from vllm_pkg.models.local import ensure_local_model, local_model_of
 from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.settings_table import Profile, Variant
-from vllm_pkg.state import atomic, credentials, identity, locks, permissions, records
+from vllm_pkg.state import (
+    atomic,
+    credentials,
+    identity,
+    locks,
+    permissions,
+    records,
+    restore_journal,
+)
 from vllm_pkg.state.store import Store, load_store, observe_store
 
 if TYPE_CHECKING:
@@ -87,7 +95,7 @@ class Plan:
 
 def prepare_state(settings: Settings) -> str:
     """
-    Bring the state into order: folders, leftovers of interrupted writes, the key.
+    Bring the state into order: an interrupted restore, folders, leftovers, the key.
 
     Idempotent. Data of older packages is taken over: a key inside store.json moves to
     credentials.json.
@@ -101,7 +109,8 @@ def prepare_state(settings: Settings) -> str:
     for folder in (settings.main, settings.models_dir, settings.run_dir):
         atomic.make_folder(folder)
     atomic.make_folder(settings.logs_dir)
-    with locks.locked(settings.lock_file):
+    with locks.locked(settings.lock_file, finishes_restore=True):
+        restore_journal.finish(settings)
         for folder in (settings.main, settings.public, settings.run_dir):
             atomic.sweep_temporary_files(folder)
     key = credentials.ensure_key(settings)

@@ -20,11 +20,13 @@ from vllm_pkg.errors import StateLocked, StateWriteFailed
 from vllm_pkg.state import flock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 TEMPORARY_SUFFIX: Final = ".tmp"
 CLAIM_AGE_MAX_S: Final = 60.0
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # The name ends in the writer's pid and a random part; a claim's name has no pid.
 _WRITER: Final = re.compile(r"\.(\d+)\.[0-9a-f]{8}\.tmp$")
 
@@ -71,6 +73,56 @@ def write_file(
     unique = f"{os.getpid()}.{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.name}.{unique}{TEMPORARY_SUFFIX}")
     _replace(path, temporary, data, mode, None, is_durable)
+
+
+@contextlib.contextmanager
+def new_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """
+    Give a stream for content that takes the place of a file when the block has ended.
+
+    For what is too large to be held in memory; see `write_file`. When the block raises,
+    the old file is whole and no temporary file is left.
+
+    Args:
+        path: The file; its folder exists.
+        mode: Permission bits of the file, whatever the umask is.
+    Raises:
+        StateWriteFailed: it cannot be written; any OSError of the block counts as that.
+    """
+    unique = f"{os.getpid()}.{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{unique}{TEMPORARY_SUFFIX}")
+    try:
+        folder = _open_folder(path.parent)
+    except OSError as error:
+        raise write_failed(path, error) from error
+    try:
+        with os.fdopen(os.open(temporary, _NEW, 0o600), "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)  # noqa: PTH105
+        _sync_rename(path, folder)
+    except OSError as error:
+        raise write_failed(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        _close(folder)
+
+
+def make_link(path: Path, target: str) -> None:
+    """
+    Make a symbolic link durably.
+
+    Raises:
+        StateWriteFailed: it cannot be made.
+    """
+    try:
+        path.symlink_to(target)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise write_failed(path, error) from error
 
 
 def replace_file(
@@ -274,8 +326,7 @@ def _sync_rename(path: Path, folder: int) -> None:
 
 
 def _write_new(path: Path, data: bytes, mode: int, *, is_durable: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = os.open(path, _NEW, 0o600)
     try:
         # fchmod, because the umask may have taken bits away.
         os.fchmod(descriptor, mode)

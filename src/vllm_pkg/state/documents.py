@@ -60,19 +60,22 @@ def read_object(path: Path) -> dict[str, Any] | None:
     return None if document is None else document.content
 
 
-def read_document(path: Path) -> Document | None:
+def read_document(path: Path, size_max_bytes: int = SIZE_MAX_BYTES) -> Document | None:
     """
     Read a JSON object together with its bytes; see `read_object`.
 
+    Args:
+        path: The file.
+        size_max_bytes: Its size at most.
     Raises:
         StateCorrupt: it holds something else; it was set aside.
         StateUnreadable: it exists and cannot be read; it was left as it is.
     """
-    data = _read(path)
+    data = _read(path, size_max_bytes)
     if data is None:
         return None
     try:
-        return Document(parse_object(data), data)
+        return Document(parse_object(data, size_max_bytes), data)
     except Malformed as error:
         raise set_aside(path, str(error), data) from error
 
@@ -97,15 +100,15 @@ def damaged(path: Path, what: str) -> StateCorrupt:
     return StateCorrupt(f"{path} is damaged: {what}", hint=_OBSERVED_HINT)
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes, size_max_bytes: int = SIZE_MAX_BYTES) -> dict[str, Any]:
     """
     Parse bytes that must be one JSON object.
 
     Raises:
-        Malformed: they are not; duplicate keys, NaN and sizes over 4 MiB count.
+        Malformed: they are not; duplicate keys, NaN and sizes over the limit count.
     """
-    if len(data) > SIZE_MAX_BYTES:
-        message = f"it is larger than {SIZE_MAX_BYTES} bytes"
+    if len(data) > size_max_bytes:
+        message = f"it is larger than {size_max_bytes} bytes"
         raise Malformed(message)
     try:
         value = json.loads(
@@ -157,7 +160,7 @@ def set_aside(
         hint: What to do once it is set aside.
     """
     try:
-        if _read(path) != data:
+        if _read(path, max(SIZE_MAX_BYTES, len(data) - 1)) != data:
             return StateLocked(f"{path} was damaged ({what}), and has changed since")
         kept = free_name(path)
         _move(path, kept)
@@ -196,9 +199,9 @@ def _move(path: Path, kept: Path) -> None:
         raise
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path, size_max_bytes: int = SIZE_MAX_BYTES) -> bytes | None:
     try:
-        return atomic.read_file(path, SIZE_MAX_BYTES + 1)
+        return atomic.read_file(path, size_max_bytes + 1)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise StateUnreadable(f"cannot read {path}: {reason}") from error

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.errors import StateLocked
+from vllm_pkg.settings import RESTORE_JOURNAL
 from vllm_pkg.state import atomic, flock
 
 if TYPE_CHECKING:
@@ -18,15 +19,22 @@ LOCK_TIMEOUT_S: Final = 10.0
 
 
 @contextlib.contextmanager
-def locked(lock_file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+def locked(
+    lock_file: Path,
+    timeout_s: float = LOCK_TIMEOUT_S,
+    *,
+    finishes_restore: bool = False,
+) -> Iterator[None]:
     """
     Hold the one lock under which state is changed.
 
     Args:
         lock_file: Made when missing, with its folder; it is never removed.
         timeout_s: How long to wait for another holder, > 0.
+        finishes_restore: Whether the holder finishes a restore that was interrupted.
     Raises:
-        StateLocked: another process held it for all that time.
+        StateLocked: another process held it for all that time, or a restore is to be
+            finished first: what was changed before would be lost with it.
         StateWriteFailed: the lock file cannot be made.
     """
     atomic.make_folder(lock_file.parent)
@@ -44,6 +52,12 @@ def locked(lock_file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]
         if not is_held:
             message = f"another process has held {lock_file} for {timeout_s:g} s"
             raise StateLocked(message)
+        journal = lock_file.with_name(RESTORE_JOURNAL)
+        if not finishes_restore and os.path.lexists(journal):
+            raise StateLocked(
+                "a restore of a backup is not finished",
+                hint="finish it: start the service, or run: vllm-pkg init",
+            )
         yield
     finally:
         flock.release(descriptor)

@@ -1,0 +1,1 @@
+"""Backups of the service's state, and of its models when that is wanted."""
