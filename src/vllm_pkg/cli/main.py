@@ -23,6 +23,7 @@ from vllm_pkg.cli import (
     portal,
     preset,
     service,
+    support,
     switch,
 )
 from vllm_pkg.cli.output import JSON_FLAG, print_error, print_text
@@ -57,6 +58,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(portal.app, name="portal")
 app.add_typer(backup.app, name="backup")
 switch.register(app)
+support.register(app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # Typer's callback shape

@@ -23,6 +23,7 @@ from vllm_pkg.errors import (
     StateLocked,
 )
 from vllm_pkg.health.checker import HealthResult, Result
+from vllm_pkg.health.history import note_health
 from vllm_pkg.health.probe import check_health
 from vllm_pkg.hosts.portal import missing_libraries
 from vllm_pkg.hosts.standalone import config, control
@@ -189,6 +190,7 @@ def _watch(
         health = _health(settings)
         if health != last:
             events.on_health(health, clock.now_s() - began_s)
+            note_health(settings, health)
             last = health
         events.on_look(clock.now_s() - began_s)
         if _is_told_to_stop(stopping):

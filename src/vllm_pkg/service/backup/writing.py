@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vllm_pkg import __version__
-from vllm_pkg.errors import ConfigError, InvalidArgument
+from vllm_pkg.errors import ConfigError
 from vllm_pkg.models.quiet_open import quiet_stream
 from vllm_pkg.service.backup.contents import (
     LIST_NAME,
@@ -28,6 +27,7 @@ from vllm_pkg.service.backup.sources import (
     reading_failed,
 )
 from vllm_pkg.service.backup.summary import Tally, no_progress, summarise
+from vllm_pkg.service.file_target import check_target
 from vllm_pkg.state import atomic
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def create_backup(
         BackupDamaged: a model holds what no backup may.
     """
     if isinstance(target, Path):
-        _check_target(target)
+        check_target(target)
     state = read_state(settings)
     if not state:
         raise ConfigError(
@@ -92,18 +92,6 @@ def create_backup(
     else:
         _write(target, contents, state, models, progress)
     return summarise(contents, state)
-
-
-def _check_target(target: Path) -> None:
-    try:
-        is_file = stat.S_ISREG(target.stat().st_mode)
-    except OSError:
-        # Not there; or not to be reached, which writing tells.
-        return
-    if not is_file:
-        raise InvalidArgument(
-            f"{target} is not a file", hint="name a file, or - for the standard output"
-        )
 
 
 def _state_member(name: str, data: bytes) -> Member:
