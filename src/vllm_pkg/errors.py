@@ -4,7 +4,8 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
 ::
 
     ServiceError
-     +- UsageError(2, 400)       InvalidArgument, UnknownAction, NotAllowedInState(409);
+     +- UsageError(2, 400)       InvalidArgument, UnknownAction(404), NotFound(404),
+     |                           NotPermitted(403), NotAllowedInState(409);
      |                           in portal/access/errors.py: ContentTypeRefused(415)
      +- ConfigError(78, 422)     SettingsInvalid, PackageDataInvalid, NoModelSelected,
      |                           PresetUnknown, PresetDoesNotFit, ModelDoesNotFit,
@@ -129,7 +130,23 @@ class UnknownAction(UsageError):
     """There is no action with that id."""
 
     code = "unknown-action"
+    http_status = 404
     default_hint = "see vllm-pkg action list"
+
+
+class NotFound(UsageError):
+    """What was named does not exist, or not any more."""
+
+    code = "not-found"
+    http_status = 404
+    default_hint = "list what there is"
+
+
+class NotPermitted(UsageError):
+    """It exists, and nobody may do that with it."""
+
+    code = "not-permitted"
+    http_status = 403
 
 
 class NotAllowedInState(UsageError):

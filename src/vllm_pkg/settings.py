@@ -171,6 +171,11 @@ class Settings:
         return self.run_dir / "fetcher.lock"
 
     @property
+    def jobs_dir(self) -> Path:
+        """Downloads and checks that were asked for, one folder each."""
+        return self.run_dir / "jobs"
+
+    @property
     def host_file(self) -> Path:
         """Record of the standalone host that is running."""
         return self.run_dir / "host.json"

@@ -10,25 +10,35 @@ import typer
 
 from vllm_pkg.cli.context import current_settings
 from vllm_pkg.cli.output import JsonOption, print_json, print_table, print_text
-from vllm_pkg.errors import NoModelSelected, PresetDoesNotFit
+from vllm_pkg.clock import BootClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import Progress
 
+    from vllm_pkg.models.download.ensure import DownloadReport
     from vllm_pkg.models.download.progress import Transfer
-    from vllm_pkg.models.download.transfer import Circumstances
     from vllm_pkg.models.download.verify import FileCheck
+    from vllm_pkg.service.jobs import Reporter
     from vllm_pkg.settings import Settings
 
 EXIT_DAMAGED = 1
+TELL_S = 0.5
+DAMAGED_LISTED_MAX = 200
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to a group."""
     app.command("pull")(pull_model)
     app.command("verify")(verify_model)
+
+
+JobOption = Annotated[
+    str | None,
+    # Given by the portal, which watches this process by that name.
+    typer.Option("--job", hidden=True),
+]
 
 
 def pull_model(
@@ -43,32 +53,47 @@ def pull_model(
     revision: Annotated[
         str, typer.Option(help="A branch, tag or commit of the repository.")
     ] = "",
+    job: JobOption = None,
     json: JsonOption = False,
 ) -> None:
     """Fetch a model into the cache, or go on with it, without selecting it."""
-    from vllm_pkg.models.download.ensure import ensure_needs  # noqa: PLC0415
-    from vllm_pkg.models.download.needs import read_needs  # noqa: PLC0415
+    from vllm_pkg.service import jobs  # noqa: PLC0415
 
     settings = current_settings()
-    serve_args = _arguments(settings, model)
-    if revision:
-        serve_args += ("--revision", revision)
-    needs = read_needs(serve_args, os.path.isdir)
-    with _bar(is_quiet=json) as show:
-        report = ensure_needs(
-            settings, needs, _circumstances(settings), show, is_refresh=True
-        )
+    with jobs.reporting(settings, jobs.Kind.PULL, model, job) as reporter:
+        report = _pull(settings, model, revision, reporter, is_quiet=json)
+        document = {
+            "repositories": list(report.repositories),
+            "bytes_fetched": report.bytes_fetched,
+            "complete": report.is_complete,
+        }
+        reporter.done(document)
     if json:
-        print_json(
-            {
-                "repositories": list(report.repositories),
-                "bytes_fetched": report.bytes_fetched,
-                "complete": report.is_complete,
-            }
-        )
+        print_json(document)
         return
     names = ", ".join(report.repositories)
     print_text(f"Complete in the cache: {names}." if names else "Nothing to fetch.")
+
+
+def _pull(
+    settings: Settings, model: str, revision: str, reporter: Reporter, *, is_quiet: bool
+) -> DownloadReport:
+    from vllm_pkg.models.download.ensure import ensure_needs  # noqa: PLC0415
+    from vllm_pkg.models.download.needs import read_needs  # noqa: PLC0415
+    from vllm_pkg.service import pulling  # noqa: PLC0415
+
+    serve_args = pulling.serve_arguments(settings, model)
+    if revision:
+        serve_args += ("--revision", revision)
+    needs = read_needs(serve_args, os.path.isdir)
+    with _bar(is_quiet=is_quiet) as show:
+
+        def tell(transfer: Transfer) -> None:
+            show(transfer)
+            reporter.progress(transfer.as_json())
+
+        circumstances = pulling.circumstances(settings)
+        return ensure_needs(settings, needs, circumstances, tell, is_refresh=True)
 
 
 def verify_model(
@@ -82,21 +107,24 @@ def verify_model(
     repair: Annotated[
         bool, typer.Option("--repair", help="Fetch again what is damaged.")
     ] = False,
+    job: JobOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check the files in the cache: sizes and headers at once, all content if asked."""
-    from vllm_pkg.models.download.repair import repair_files  # noqa: PLC0415
+    from vllm_pkg.service import jobs  # noqa: PLC0415
 
     settings = current_settings()
-    checks = _check(settings, model, is_full=full, is_quiet=json)
-    damaged = [check for check in checks if not check.is_ok]
-    repaired = 0
-    if repair and damaged:
-        with _bar(is_quiet=json) as show:
-            repair_files(settings, damaged, _circumstances(settings), show)
-        repaired = len(damaged)
-        checks = _check(settings, model, is_full=full, is_quiet=json)
-    still = [check for check in checks if not check.is_ok]
+    with jobs.reporting(settings, jobs.Kind.VERIFY, model, job) as reporter:
+        tell = _checked_bytes(reporter)
+        checks = _check(settings, model, tell, is_full=full, is_quiet=json)
+        damaged = [check for check in checks if not check.is_ok]
+        repaired = 0
+        if repair and damaged:
+            _repair(settings, damaged, reporter, is_quiet=json)
+            repaired = len(damaged)
+            checks = _check(settings, model, tell, is_full=full, is_quiet=json)
+        still = [check for check in checks if not check.is_ok]
+        reporter.done(_verdict(checks, still, repaired))
     if json:
         documents = [check.as_json() for check in checks]
         print_json({"files": documents, "damaged": len(still), "repaired": repaired})
@@ -106,48 +134,55 @@ def verify_model(
         raise typer.Exit(EXIT_DAMAGED)
 
 
-def _arguments(settings: Settings, model: str) -> tuple[str, ...]:
-    """Return the arguments of ``vllm serve`` that name what to fetch."""
-    from vllm_pkg.state.store import load_store  # noqa: PLC0415
-
-    if "/" in model:
-        return (model,)
-    if model:
-        return _preset_arguments(settings, model)
-    store = load_store(settings)
-    if not store.is_model_selected:
-        raise NoModelSelected("no model is selected", hint="name one")
-    return store.serve_args
+def _verdict(
+    checks: tuple[FileCheck, ...], still: list[FileCheck], repaired: int
+) -> dict[str, Any]:
+    return {
+        "files": len(checks),
+        "damaged": len(still),
+        "repaired": repaired,
+        # A person repairs them all at once, however many they are.
+        "first_damaged": [check.as_json() for check in still[:DAMAGED_LISTED_MAX]],
+    }
 
 
-def _preset_arguments(settings: Settings, preset_id: str) -> tuple[str, ...]:
-    from vllm_pkg.actions.set_model import fit_all  # noqa: PLC0415
-    from vllm_pkg.models.presets import find_preset  # noqa: PLC0415
+def _checked_bytes(reporter: Reporter) -> Callable[[str, int], None]:
+    """Return what tells a job how far a check is, a few times a second."""
+    clock, done_bytes, told_s = BootClock(), 0, float("-inf")
 
-    preset = find_preset(preset_id)
-    fit = next(item for item in fit_all(settings) if item.preset.id == preset.id)
-    if not fit.serve_args:
-        raise PresetDoesNotFit(
-            f"{preset.name} does not fit this machine: {fit.reason}",
-            hint="name a repository to fetch it all the same",
-        )
-    return fit.serve_args
+    def tell(name: str, size_bytes: int) -> None:
+        nonlocal done_bytes, told_s
+        done_bytes += size_bytes
+        if clock.now_s() - told_s >= TELL_S:
+            told_s = clock.now_s()
+            reporter.progress({"file": name, "bytes_done": done_bytes})
+
+    return tell
 
 
-def _circumstances(settings: Settings) -> Circumstances:
-    from vllm_pkg.engine.hub_token import hub_variables  # noqa: PLC0415
-    from vllm_pkg.models.download.ensure import make_circumstances  # noqa: PLC0415
-    from vllm_pkg.state.store import load_store  # noqa: PLC0415
+def _repair(
+    settings: Settings, damaged: list[FileCheck], reporter: Reporter, *, is_quiet: bool
+) -> None:
+    from vllm_pkg.models.download.repair import repair_files  # noqa: PLC0415
+    from vllm_pkg.service import pulling  # noqa: PLC0415
 
-    # The same token and the same proxy as the engine has.
-    serve_env = load_store(settings).serve_env
-    chosen = hub_variables(settings, serve_env)
-    chosen |= {item.name: item.value for item in serve_env}
-    return make_circumstances(settings, os.environ | chosen, lambda: False)
+    with _bar(is_quiet=is_quiet) as show:
+
+        def tell(transfer: Transfer) -> None:
+            show(transfer)
+            name, done_bytes = transfer.repository, transfer.bytes_done
+            reporter.progress({"file": name, "bytes_done": done_bytes})
+
+        repair_files(settings, damaged, pulling.circumstances(settings), tell)
 
 
 def _check(
-    settings: Settings, model: str, *, is_full: bool, is_quiet: bool
+    settings: Settings,
+    model: str,
+    tell: Callable[[str, int], None],
+    *,
+    is_full: bool,
+    is_quiet: bool,
 ) -> tuple[FileCheck, ...]:
     from vllm_pkg.models.download.verify import verify_models  # noqa: PLC0415
 
@@ -155,6 +190,7 @@ def _check(
         task = bar.add_task("Checking", total=None) if bar else None
 
         def read(name: str, size_bytes: int) -> None:
+            tell(name, size_bytes)
             if bar is not None and task is not None:
                 bar.update(task, advance=size_bytes, description=f"Checking {name}")
 

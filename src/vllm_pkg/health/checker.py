@@ -40,6 +40,7 @@ NOT_RUNNING: Final = "The service is not running. Start it with: vllm-pkg run"
 STARTING: Final = "The service is starting."
 STOPPING: Final = "The service is stopping."
 RESTARTING: Final = "The engine is restarting."
+STOPPED: Final = "The engine was stopped by hand. Start it to serve the model."
 STUCK_HINT: Final = "A restart of the service helps. See its logs for the cause."
 ENDED: Final = "The engine's process ended. Check the service logs for errors."
 
@@ -246,5 +247,12 @@ def _not_running(observation: Observation) -> HealthResult:
     if observation.engine is Engine.NEVER_STARTED:
         return HealthResult(Result.STARTING, STARTING)
     if observation.engine is Engine.STOPPING:
-        return HealthResult(Result.STARTING, RESTARTING)
+        return _stopping(observation.start)
     return HealthResult(Result.FAILURE, ENDED)
+
+
+def _stopping(start: StartRecord | None) -> HealthResult:
+    if start is not None and start.is_kept_stopped:
+        # Nothing is broken: it is as somebody wanted it.
+        return HealthResult(Result.DISABLED, STOPPED)
+    return HealthResult(Result.STARTING, RESTARTING)

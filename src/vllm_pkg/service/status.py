@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,12 @@ from vllm_pkg.health.probe import check_health
 from vllm_pkg.health.start_text import describe_start, left_s
 from vllm_pkg.hosts.standalone.control import running_host
 from vllm_pkg.service import switches
+from vllm_pkg.service.disk import disk_json
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
 from vllm_pkg.state.store import observe_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vllm_pkg.settings import Settings
 
 
@@ -58,7 +56,7 @@ def collect(settings: Settings) -> dict[str, Any]:
             "memoryGib": round(hardware.memory_gib, 2),
             "notes": list(hardware.notes),
         },
-        "disk": _disk(settings.main),
+        "disk": disk_json(settings.main),
         "tasks": [task.as_json() for task in pending_tasks(settings)],
         "lastFailure": asdict(failure) if failure else None,
     }
@@ -96,15 +94,3 @@ def base_url(host: str, port: int) -> str:
     return (
         f"http://[{shown}]:{port}/v1" if ":" in shown else f"http://{shown}:{port}/v1"
     )
-
-
-def _disk(main: Path) -> dict[str, Any]:
-    folder = main
-    while not folder.exists():
-        folder = folder.parent
-    usage = shutil.disk_usage(folder)
-    return {
-        "path": str(main),
-        "freeBytes": usage.free,
-        "totalBytes": usage.total,
-    }

@@ -41,6 +41,7 @@ class StartRecord:
         port: TCP port the API listens on.
         model: What is served, for people.
         is_stop_intended: Whether the host is ending this start on purpose.
+        is_kept_stopped: Whether no other one follows until a person wants it.
         started_at: The same start as UTC time, ISO 8601, for people.
         key: What the lengths of earlier starts are kept under; empty: they are not.
         log_file: The log of this start; None: there is none.
@@ -67,6 +68,7 @@ class StartRecord:
     port: int
     model: str
     is_stop_intended: bool = False
+    is_kept_stopped: bool = False
     started_at: str = ""
     key: str = ""
     log_file: str | None = None
@@ -302,6 +304,7 @@ def _start_progress(document: dict[str, Any]) -> dict[str, Any]:
     """Return what a start has reached; records of older versions know nothing of it."""
     recorder = document.get("recorder")
     return {
+        "is_kept_stopped": document.get("is_kept_stopped") is True,
         "started_at": str(document.get("started_at", "")),
         "key": str(document.get("key", "")),
         "log_file": _optional(str, document.get("log_file")),

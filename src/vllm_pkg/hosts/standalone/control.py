@@ -38,13 +38,8 @@ def restart_engine(settings: Settings) -> None:
     host = running_host(settings)
     if host is None:
         raise HostNotRunning("the service is not running")
-    start = records.read_start(settings)
-    if start is not None:
-        # Told before it happens, so that no health check takes it for a crash.
-        records.update_start(
-            settings, start.process, lambda now: replace(now, is_stop_intended=True)
-        )
-    atomic.remove_file(settings.failure_file)
+    # Told before it happens, so that no health check takes it for a crash.
+    announce_stop(settings, is_kept_stopped=False)
     try:
         with connect(host.control_socket) as supervisor:
             # A fault means that it does not run: then there is nothing to stop.
@@ -53,6 +48,28 @@ def restart_engine(settings: Settings) -> None:
             supervisor.startProcess(ENGINE)
     except (OSError, xmlrpc.client.Error) as error:
         raise EngineError(f"the engine was not restarted: {error}") from error
+
+
+def announce_stop(settings: Settings, *, is_kept_stopped: bool) -> None:
+    """
+    Write down that the engine is about to be stopped on purpose.
+
+    Args:
+        settings: Settings in force.
+        is_kept_stopped: Whether it stays so, until somebody starts it.
+    Raises:
+        StateError: it cannot be written.
+    """
+    start = records.read_start(settings)
+    if start is not None:
+        records.update_start(
+            settings,
+            start.process,
+            lambda now: replace(
+                now, is_stop_intended=True, is_kept_stopped=is_kept_stopped
+            ),
+        )
+    atomic.remove_file(settings.failure_file)
 
 
 @contextlib.contextmanager
