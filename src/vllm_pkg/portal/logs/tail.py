@@ -8,35 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from vllm_pkg.errors import StateUnreadable
+from vllm_pkg.service.log_list import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BACKUPS_MAX: Final = 9
 BUDGET_BYTES: Final = 40 * 1024 * 1024
 CHUNK_BYTES: Final = 1024 * 1024
-
-
-def parts_of(path: Path) -> list[Path]:
-    """Return a log's files, the oldest first: those rotated away have a number."""
-    rotated = (path.with_name(f"{path.name}.{n}") for n in range(BACKUPS_MAX, 0, -1))
-    return [part for part in (*rotated, path) if part.is_file()]
-
-
-def raw_text(path: Path) -> Iterator[bytes]:
-    """
-    Yield all that there is of a log, as it was written.
-
-    Raises:
-        StateUnreadable: a file of it cannot be read.
-    """
-    for part in parts_of(path):
-        stream = _open(part)
-        if stream is not None:
-            with stream:
-                while chunk := stream.read(CHUNK_BYTES):
-                    yield chunk
 
 
 @dataclass
@@ -68,25 +47,24 @@ class Tail:
         parts = parts_of(self.path)
         left = self.budget_bytes
         chosen: list[tuple[Path, int]] = []
-        for part in reversed(parts):
-            size = part.stat().st_size
-            chosen.insert(0, (part, max(0, size - left)))
-            left -= size
+        for part in parts:
+            chosen.insert(0, (part.path, max(0, part.size_bytes - left)))
+            left -= part.size_bytes
             if left <= 0:
                 break
         self.is_cut = left < 0 or len(chosen) < len(parts)
-        for part, start in chosen:
-            stream = _open(part)
-            if stream is None:
+        for path, start in chosen:
+            self.close()
+            self._stream = _open(path)
+            if self._stream is None:
                 continue
-            stream.seek(start)
+            self._stream.seek(start)
             if start:
-                stream.readline(CHUNK_BYTES)
-            yield from self._rest(stream)
-            if part == self.path:
-                self._stream = stream
-            else:
-                stream.close()
+                self._stream.readline(CHUNK_BYTES)
+            yield from self._rest(self._stream)
+        if chosen and chosen[-1][0] != self.path:
+            # The newest one is just being made.
+            self.close()
 
     def added(self) -> Iterator[str] | None:
         """
