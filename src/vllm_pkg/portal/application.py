@@ -15,7 +15,7 @@ from vllm_pkg.portal.access.gate import Gate
 from vllm_pkg.portal.access.guard import Guard
 from vllm_pkg.portal.feed import running
 from vllm_pkg.portal.frame import prepare_frame
-from vllm_pkg.portal.pages import actions, gallery, home, logs, start
+from vllm_pkg.portal.pages import actions, gallery, home, logs, start, try_it
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ def create_application(portal: Portal) -> FastAPI:
     gate = Gate(portal.settings)
     login.register(app, gate)
     prepare_frame(portal)
-    for page in (home, logs, start, actions, gallery):
+    for page in (home, logs, start, try_it, actions, gallery):
         page.register(portal)
     ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
     nonces.install(templates)
