@@ -64,6 +64,7 @@ def visit_fixture(chromium, portal):
         )
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
+        context.request.get(portal.login_path)
         page = context.new_page()
         page.goto(path)
         page.wait_for_selector("main")

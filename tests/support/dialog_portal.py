@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -15,7 +14,6 @@ from vllm_pkg.portal.forms.action import open_action
 from vllm_pkg.portal.forms.results import draw_result
 from vllm_pkg.portal.frame import page_frame
 from vllm_pkg.portal.texts.catalogue import load_texts
-from vllm_pkg.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,4 +81,4 @@ def dialogs() -> None:
 
 
 if __name__ == "__main__":
-    program.serve(load_settings(os.environ))
+    program.main()

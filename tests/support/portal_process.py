@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from support.service import free_port
 from support.waiting import wait_until
+from vllm_pkg.state.portal_token import ensure_portal_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +34,18 @@ class PortalProcess:
         base_url: Where it is, without a slash at the end.
         process: The process.
         output: What it has written, a file.
+        settings: Over which volumes it runs.
     """
 
     base_url: str
     process: subprocess.Popen[bytes]
     output: Path
+    settings: Settings
+
+    @property
+    def login_path(self) -> str:
+        """What logs a browser in, as ``vllm-pkg portal link`` prints it."""
+        return f"/login?token={ensure_portal_token(self.settings)}"
 
 
 @contextlib.contextmanager
@@ -71,7 +79,8 @@ def portal_process(
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    portal = PortalProcess(f"http://127.0.0.1:{port}", process, output)
+    base_url = f"http://127.0.0.1:{port}"
+    portal = PortalProcess(base_url, process, output, settings)
     try:
         wait_until(lambda: _answers(portal), START_TIMEOUT_S, "the portal answers")
         yield portal

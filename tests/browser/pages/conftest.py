@@ -9,6 +9,7 @@ import pytest
 from support.portal_process import portal_process
 from support.portal_states import make_scene
 from support.settings_factory import make_settings
+from vllm_pkg.state import atomic
 
 
 @pytest.fixture(scope="session", name="portal")
@@ -21,10 +22,13 @@ def portal_fixture(tmp_path_factory):
 
 @pytest.fixture(name="settings")
 def settings_fixture(portal):
-    """Settings over the volumes of that portal, emptied."""
-    settings = make_settings(portal.output.parent)
+    """Settings over the volumes of that portal, emptied but for its token."""
+    settings = portal.settings
+    secrets = settings.secrets_file.read_bytes()
     for folder in (settings.main, settings.public):
         shutil.rmtree(folder, ignore_errors=True)
+    atomic.make_folder(settings.main)
+    atomic.write_file(settings.secrets_file, secrets)
     return settings
 
 
