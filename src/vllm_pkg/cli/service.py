@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from vllm_pkg.cli.completion import complete_model
 from vllm_pkg.cli.context import current_settings, overridden_settings
 from vllm_pkg.cli.output import ErrorsJsonOption, JsonOption, print_json, print_text
 from vllm_pkg.cli.typed_text import TextCommand
-from vllm_pkg.errors import InvalidArgument
+from vllm_pkg.errors import InvalidArgument, StateWriteFailed
 from vllm_pkg.settings_table import Profile
 
 
@@ -82,8 +83,9 @@ def init_state(
     settings = current_settings()
     prepare_state(settings)
     if settings.profile is not Profile.STARTOS:
-        # StartOS has pages of its own.
-        ensure_portal_token(settings)
+        # StartOS has pages of its own. On a full disk the portal makes it later.
+        with contextlib.suppress(StateWriteFailed):
+            ensure_portal_token(settings)
     tasks = [task.as_json() for task in pending_tasks(settings)]
     if json:
         print_json({"kind": kind.value, "tasks": tasks})
