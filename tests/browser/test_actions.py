@@ -29,7 +29,9 @@ def test_an_action_runs_from_its_page(visit, portal):
     heading = page.get_by_role("heading", name="API Key Added")
     focused(heading)
     assert not re.search("[A-Za-z0-9]{22}", page.locator(".vp-main").inner_html())
-    page.context.grant_permissions(["clipboard-read"], origin=portal.base_url)
+    page.context.grant_permissions(
+        ["clipboard-read", "clipboard-write"], origin=portal.base_url
+    )
     page.get_by_role("button", name="Copy: API Key Added").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     page.get_by_role("button", name="Show: API Key Added").click()
@@ -65,7 +67,7 @@ def test_a_dialog_opens_prefilled_over_a_page(visit):
     """It is named, has the focus in it, and the page learns of the result."""
     page = visit("/dialogs")
     opener = page.get_by_role("button", name="Add a key")
-    opener.click()
+    opener.press("Enter")
     dialog = page.get_by_role("dialog", name="Add API Key")
     name = dialog.get_by_role("textbox", name="Name")
     focused(name)
