@@ -93,7 +93,7 @@ def commit(settings: Settings, journal: Journal) -> None:
     Raises:
         StateError: nothing was decided; the state is as it was.
     """
-    _copy_present(settings, journal.id)
+    _copy_present(settings)
     document = {
         "id": journal.id,
         "files": journal.files,
@@ -115,6 +115,7 @@ def finish(settings: Settings) -> bool:
     if journal is None:
         _drop_leftovers(settings)
         return False
+    _keep_copies(settings, journal.id)
     for name in journal.folders:
         _put_in_place(settings, journal.id, name)
     for name, content in journal.files.items():
@@ -122,6 +123,7 @@ def finish(settings: Settings) -> bool:
     for root in (MODELS, LOCAL_MODELS):
         _remove_folder(staging_of(settings, root))
         _drop_older(replaced_of(settings, root, journal.id))
+    _remove_folder(_copies(settings))
     _drop_older(copies_of(settings, journal.id))
     atomic.remove_file(settings.restore_journal_file)
     return True
@@ -161,9 +163,9 @@ def _parse(document: dict[str, Any]) -> Journal:
     return journal
 
 
-def _copy_present(settings: Settings, restore_id: str) -> None:
+def _copy_present(settings: Settings) -> None:
     """Copy the present state beside its place, damaged files as they are."""
-    folder = copies_of(settings, restore_id)
+    folder = _copies(settings)
     for name in (STORE, SECRETS, SWITCH, CREDENTIALS):
         path = state_file(settings, name)
         try:
@@ -173,6 +175,16 @@ def _copy_present(settings: Settings, restore_id: str) -> None:
         if content is not None:
             atomic.make_folder(folder)
             atomic.write_file(folder / path.name, content)
+
+
+def _keep_copies(settings: Settings, restore_id: str) -> None:
+    """Give the copies their name, for good."""
+    copies, kept = _copies(settings), copies_of(settings, restore_id)
+    for name in (STORE, SECRETS, SWITCH, CREDENTIALS):
+        copy = copies / state_file(settings, name).name
+        if copy.exists():
+            atomic.make_folder(kept)
+            atomic.move_file(copy, kept / copy.name)
 
 
 def _put_in_place(settings: Settings, restore_id: str, name: str) -> None:
@@ -220,7 +232,12 @@ def _drop_leftovers(settings: Settings) -> None:
 
 
 def _ready_folders(settings: Settings) -> tuple[Path, ...]:
-    return tuple(staging_of(settings, root) for root in (MODELS, LOCAL_MODELS))
+    staging = (staging_of(settings, root) for root in (MODELS, LOCAL_MODELS))
+    return (_copies(settings), *staging)
+
+
+def _copies(settings: Settings) -> Path:
+    return settings.main / _STAGING
 
 
 def _root(settings: Settings, root: str) -> Path:
