@@ -17,31 +17,19 @@ def group() -> None:
 @app.command("list")
 def list_presets(*, json: JsonOption = False) -> None:
     """List every preset, whether it fits this machine, and if not why."""
-    from vllm_pkg.actions.set_model import fit_all  # noqa: PLC0415
+    from vllm_pkg.service.fits import presets_json  # noqa: PLC0415
 
-    fits = fit_all(current_settings())
+    presets = presets_json(current_settings())
     if json:
-        print_json(
-            [
-                {
-                    "id": fit.preset.id,
-                    "name": fit.preset.name,
-                    "task": fit.preset.task,
-                    "fits": fit.reason is None,
-                    "reason": fit.reason,
-                    "serveArgs": list(fit.serve_args),
-                }
-                for fit in fits
-            ]
-        )
+        print_json(presets)
         return
-    shown = [fit.reason or "fits" for fit in fits]
-    if len(set(shown)) == 1 and fits[0].reason:
+    shown = [preset["reason"] or "fits" for preset in presets]
+    if len(set(shown)) == 1 and presets[0]["reason"]:
         # The machine's own reason, the same for all: said once.
-        print_text(f"No preset is offered: {fits[0].reason}.")
-        shown = ["not offered"] * len(fits)
+        print_text(f"No preset is offered: {presets[0]['reason']}.")
+        shown = ["not offered"] * len(presets)
     rows = [
-        (fit.preset.id, fit.preset.name, text)
-        for fit, text in zip(fits, shown, strict=True)
+        (preset["id"], preset["name"], text)
+        for preset, text in zip(presets, shown, strict=True)
     ]
     print_table(("Preset", "Model", "On this machine"), rows)

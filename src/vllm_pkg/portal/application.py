@@ -13,6 +13,8 @@ from vllm_pkg import __version__
 from vllm_pkg.portal.access import login, nonces
 from vllm_pkg.portal.access.gate import Gate
 from vllm_pkg.portal.access.guard import Guard
+from vllm_pkg.portal.api.application import PREFIX, create_api
+from vllm_pkg.portal.api.healthz import Healthz
 from vllm_pkg.portal.feed import running
 from vllm_pkg.portal.frame import prepare_frame
 from vllm_pkg.portal.pages import actions, gallery, home, logs, start, try_it
@@ -39,14 +41,17 @@ def create_application(portal: Portal) -> FastAPI:
             yield
 
     app = FastAPI(
-        title="vllm-pkg", version=__version__, lifespan=lifespan, docs_url=None
+        title="vllm-pkg", version=__version__, lifespan=lifespan, openapi_url=None
     )
     gate = Gate(portal.settings)
     login.register(app, gate)
     prepare_frame(portal)
     for page in (home, logs, start, try_it, actions, gallery):
         page.register(portal)
+    app.mount(PREFIX, create_api(portal))
     ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
+    # A poll costs no more than the guard and the comparison of its path.
+    app.add_middleware(Healthz, feed=portal.feed)
     nonces.install(templates)
     # Last, and so outermost: nothing is answered that it has not let in.
     app.add_middleware(Guard, gate=gate)

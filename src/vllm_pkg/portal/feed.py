@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.clock import BootClock
 from vllm_pkg.errors import ServiceError
 from vllm_pkg.service.status import collect
 
@@ -15,7 +17,14 @@ if TYPE_CHECKING:
 
     from vllm_pkg.settings import Settings
 
+log = logging.getLogger(__name__)
+
 LOOK_S: Final = 1.0
+_MISTAKE: Final = {
+    "code": "internal",
+    "message": "the portal made a mistake",
+    "hint": "see the portal's log",
+}
 
 
 @dataclass(frozen=True)
@@ -42,11 +51,14 @@ class StateFeed:
     Args:
         settings: Whose state it is.
         collect: Collects it; raises `ServiceError` when it cannot.
+        latest: The last look.
+        looked_s: When that was, in seconds since boot.
     """
 
     settings: Settings
     collect: Callable[[Settings], dict[str, Any]] = collect
     latest: Look = field(default_factory=Look)
+    looked_s: float = float("-inf")
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> None:
@@ -58,6 +70,7 @@ class StateFeed:
     async def look(self) -> Look:
         """Look now, and return what is seen."""
         state, error = await asyncio.to_thread(self._collect)
+        self.looked_s = BootClock().now_s()
         async with self._changed:
             if (state, error) != (self.latest.state, self.latest.error):
                 self.latest = Look(self.latest.number + 1, state, error)
@@ -83,6 +96,10 @@ class StateFeed:
             return self.collect(self.settings), None
         except ServiceError as error:
             return None, error.as_json()["error"]
+        except Exception:
+            # Whoever watches is told, and the next look may succeed again.
+            log.exception("The state could not be collected.")
+            return None, _MISTAKE
 
 
 @contextlib.asynccontextmanager

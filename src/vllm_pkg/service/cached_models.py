@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from vllm_pkg.actions.model_removal import models_in_use
+from vllm_pkg.actions.model_removal import check_plan, models_in_use, remove
+from vllm_pkg.errors import NotAllowedInState
 from vllm_pkg.models.cache import list_cached
+from vllm_pkg.models.deletion_plan import plan_deletion
 
 if TYPE_CHECKING:
     from vllm_pkg.actions.model_removal import ModelsInUse
@@ -42,10 +46,71 @@ def plan_json(plan: DeletionPlan) -> dict[str, Any]:
     }
 
 
+def removal_plan_json(
+    settings: Settings, key: str, revision: str | None
+) -> dict[str, Any]:
+    """
+    Return what a removal would do, with an id to do just that.
+
+    Args:
+        settings: Where the cache is.
+        key: An entry of the cache, as `cache_json` names it in ``model``.
+        revision: Only this one: a commit, its beginning, or such as ``main``.
+    Raises:
+        NotInCache: it is not there.
+        ModelInUse: it may not be removed now; the message says why.
+        ServiceError: the cache or the state cannot be read.
+    """
+    return _with_id(_plan(settings, key, revision))
+
+
+def remove_as_planned(
+    settings: Settings, key: str, revision: str | None, plan_id: str
+) -> dict[str, Any]:
+    """
+    Remove what a plan has shown.
+
+    Args:
+        settings: Where the cache is.
+        key: As it was given for the plan.
+        revision: As it was given for the plan.
+        plan_id: The plan's id.
+    Returns:
+        What was done, as `report_json`.
+    Raises:
+        NotAllowedInState: it would remove something else by now.
+        NotInCache: it is not there.
+        ModelInUse: it may not be removed now; the message says why.
+        DeletionIncomplete: some files could not be removed.
+        ServiceError: the cache or the state cannot be read.
+    """
+    plan = _plan(settings, key, revision)
+    if _with_id(plan)["id"] != plan_id:
+        raise NotAllowedInState(
+            "the cache has changed since the plan was shown", hint="look at it again"
+        )
+    report, _ = remove(settings, plan)
+    return _done_json(report)
+
+
+def _plan(settings: Settings, key: str, revision: str | None) -> DeletionPlan:
+    plan = plan_deletion(settings, key, revision)
+    check_plan(settings, plan)
+    return plan
+
+
+def _with_id(plan: DeletionPlan) -> dict[str, Any]:
+    document = plan_json(plan)
+    text = json.dumps(document, sort_keys=True)
+    return document | {"id": hashlib.sha256(text.encode()).hexdigest()[:16]}
+
+
 def report_json(report: DeletionReport | None) -> dict[str, Any] | None:
     """Return what a removal did; None when it was not made."""
-    if report is None:
-        return None
+    return None if report is None else _done_json(report)
+
+
+def _done_json(report: DeletionReport) -> dict[str, Any]:
     return {
         "freedBytes": report.freed_bytes,
         "leftoverBytes": report.leftover_bytes,

@@ -26,6 +26,9 @@ LOADING = Observation(
     api=Api.SILENT,
 )
 READY = replace(LOADING, api=Api.READY)
+STOPPED_START = StartRecord(
+    ProcessIdentity(1, 2, "b"), 0.0, "127.0.0.1", 8000, "m", is_kept_stopped=True
+)
 FAILURE = FailureRecord("t", 1.0, "b", "It broke.", "Mend it.", 1, True, 1)  # noqa: FBT003
 
 
@@ -66,6 +69,11 @@ FAILURE = FailureRecord("t", 1.0, "b", "It broke.", "Mend it.", 1, True, 1)  # n
         ),
         ({"api": Api.UNWELL, "api_status": 503}, "failure", "HTTP status 503"),
         ({"engine": Engine.STOPPING}, "starting", "restarting"),
+        (
+            {"engine": Engine.STOPPING, "start": STOPPED_START},
+            "disabled",
+            "The engine was stopped by hand. Start it to serve the model.",
+        ),
         ({"engine": Engine.NEVER_STARTED}, "starting", "starting"),
         (
             {"engine": Engine.NEVER_STARTED, "is_host_running": False},

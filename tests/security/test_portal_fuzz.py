@@ -1,0 +1,120 @@
+"""Schemathesis against the portal's API: what fits its document, and what does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from support.api_fuzz import TokenGuard, fuzz
+from support.hub_server import HubServer
+from support.settings_factory import make_settings
+from vllm_pkg.engine.background import start_in_background
+from vllm_pkg.portal.api import errors
+from vllm_pkg.portal.api.application import create_api
+from vllm_pkg.portal.api.bodies import BodyGuard
+from vllm_pkg.portal.context import Portal
+from vllm_pkg.portal.feed import StateFeed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.guarantees.plugin import Guarantee
+
+CONTROL = "a route that fails, one that breaks its schema, one that is open"
+CASES_MIN = 5_000
+EXAMPLES = 350
+# They never end; tests/contract/test_portal_api.py tries them over a socket.
+STREAMS = ("/events", "/logs/{log_id}/events")
+
+
+@pytest.fixture
+def portal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
+    """A portal over a throwaway instance, beside a Hub that has nothing."""
+    settings = make_settings(tmp_path)
+    settings.logs_dir.mkdir(parents=True)
+    (settings.logs_dir / "engine.log").write_text("INFO one\nERROR two\n" * 50)
+    # A real program each, and one that ends at once: thousands are begun.
+    monkeypatch.setattr(
+        "vllm_pkg.service.jobs.start_in_background",
+        lambda _argv, log, env: start_in_background(["true"], log, env),
+    )
+    with HubServer() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield Portal(settings, StateFeed(settings))
+
+
+@pytest.mark.security
+@pytest.mark.timeout(1800)
+def test_no_request_breaks_the_api(portal, guarantee: Guarantee):
+    """T30: thousands of requests, right and wrong: no 5xx, no schema that is broken."""
+    app = TokenGuard(create_api(portal))
+
+    report = fuzz(app, examples=EXAMPLES, seed=30, left_out=STREAMS)
+
+    tried = sum(report.cases.values())
+    guarantee(
+        "T30",
+        "No request makes the portal's API fail, break its own document or skip its"
+        " authentication",
+        tried=tried,
+        violations=len(report.problems),
+        unit="requests",
+        control=CONTROL,
+    )
+    assert report.problems == []
+    assert tried >= CASES_MIN
+    assert min(report.cases[name] for name in ("coverage", "fuzzing", "stateful")) > 50
+    # What is right is accepted as well: else nothing behind the checks was reached.
+    assert sum(n for status, n in report.statuses.items() if status < 300) > 500
+    assert len(report.operations) >= 28
+
+
+class Promised(BaseModel):
+    """What a route says that it answers."""
+
+    count: int
+
+
+@pytest.mark.security
+@pytest.mark.timeout(300)
+def test_a_route_that_breaks_a_promise_is_found():
+    """The positive control: each kind of wrong route is told by its own check."""
+    app = FastAPI(responses=errors.RESPONSES)
+
+    @app.get("/fails", response_model=Promised)
+    def fails(number: int = 0) -> dict[str, int]:
+        return {"count": 1 // number}
+
+    @app.get("/lies", responses={200: {"model": Promised}})
+    def lies() -> JSONResponse:
+        return JSONResponse({"count": "many"})
+
+    @app.get("/surprises", response_model=Promised)
+    def surprises() -> JSONResponse:
+        return JSONResponse({}, 418)
+
+    errors.install(app)
+    app.add_middleware(BodyGuard)
+    report = fuzz(app, examples=10, seed=30)
+    found = {tuple(text.split(": ")[:2]) for text in report.problems}
+
+    assert ("GET /fails", "not_a_server_error") in found
+    assert ("GET /lies", "response_schema_conformance") in found
+    assert ("GET /surprises", "status_code_conformance") in found
+
+
+@pytest.mark.security
+@pytest.mark.timeout(600)
+def test_an_api_without_a_guard_is_found(portal):
+    """The positive control: that nobody asks for the token is told of every route."""
+    report = fuzz(create_api(portal), examples=1, seed=30, left_out=STREAMS)
+    open_to_all = {
+        text.split(": ")[0] for text in report.problems if ": ignored_auth" in text
+    }
+
+    assert {"GET /status", "GET /keys", "POST /models/verify"} <= open_to_all
