@@ -37,7 +37,7 @@ LANGUAGE_COOKIE: Final = "vllm-pkg-language"
 THEME_COOKIE: Final = "vllm-pkg-theme"
 STATIC_PATH: Final = "/portal-static"
 STATIC_DIR: Final = Path(__file__).parent / "static"
-MAIN_ID: Final = "vp-nav"
+_NAVIGATION_ID: Final = "vp-nav"
 # Path, key of the name, icon of Material Design, as NiceGUI carries them.
 PAGES: Final = (
     ("/", "nav.home", "home"),
@@ -77,6 +77,7 @@ def prepare_frame(portal: Portal) -> None:
     ui.add_head_html(
         f'<link rel="stylesheet" href="{_address("portal.css")}">'
         f'<link rel="stylesheet" href="{_address("forms.css")}">'
+        f'<link rel="stylesheet" href="{_address("home.css")}">'
         f'<script type="module" src="{_address("portal.js")}"></script>',
         shared=True,
     )
@@ -113,10 +114,13 @@ def page_frame(texts: Texts, path: str, title: str | None = None) -> Iterator[No
     name = title or next(texts(key) for route, key, _ in PAGES if route == path)
     theme = _set_page(texts)
     ui.page_title(f"{name} · vLLM")
-    _header(texts)
-    with ui.element("div").classes("vp-body"):
-        _navigation(texts, path, theme)
-        main = ui.element("main").classes("vp-main").props("tabindex=-1")
+    client = ui.context.client
+    with client.layout:
+        for surrounding in (_header(texts), _navigation(texts, path, theme)):
+            # Before what Quasar makes the main landmark.
+            place = client.layout.default_slot.children.index(client.page_container)
+            surrounding.move(target_index=place)
+    main = client.content.classes("vp-main")
     ui.skip_link(texts("frame.skip"), target=main)
     with main:
         Text("h1", name).classes("vp-page-name")
@@ -138,21 +142,22 @@ def _set_page(texts: Texts) -> str:
     return theme
 
 
-def _header(texts: Texts) -> None:
-    with ui.element("header").classes("vp-header"):
+def _header(texts: Texts) -> ui.element:
+    with ui.element("header").classes("vp-header") as header:
         menu = ui.button(icon="menu", color=None).props("flat no-caps data-vp-menu")
         menu.classes("vp-menu-button").props(
-            f'aria-controls="{MAIN_ID}" aria-expanded=false'
+            f'aria-controls="{_NAVIGATION_ID}" aria-expanded=false'
         )
         menu.props["aria-label"] = texts("frame.menu")
         ui.link("vLLM", "/").classes(replace="vp-brand")
         portal = the_portal()
         state = state_word(texts, situation_of(portal.feed.latest), is_live=True)
         follow(portal, lambda look: state.show(situation_of(look)))
+    return header
 
 
-def _navigation(texts: Texts, path: str, theme: str) -> None:
-    nav = ui.element("nav").classes("vp-nav").props(f'id="{MAIN_ID}"')
+def _navigation(texts: Texts, path: str, theme: str) -> ui.element:
+    nav = ui.element("nav").classes("vp-nav").props(f'id="{_NAVIGATION_ID}"')
     nav.props["aria-label"] = texts("frame.navigation")
     with nav:
         with ui.element("ul"):
@@ -167,6 +172,7 @@ def _navigation(texts: Texts, path: str, theme: str) -> None:
             chosen = _select(texts("frame.language"), names, texts.language)
             chosen.props(f"data-vp-cookie={LANGUAGE_COOKIE} data-vp-reload")
             _theme_choice(texts, theme)
+    return nav
 
 
 def _theme_choice(texts: Texts, theme: str) -> None:

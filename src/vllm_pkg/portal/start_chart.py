@@ -37,7 +37,7 @@ def bar_svg(texts: Texts, bar: Bar) -> str:
         drawn = max(_WIDTH_MIN, width - _GAP)
         rectangles.append(
             f'<rect x="{left:.1f}" y="0" width="{drawn:.1f}" height="{_HEIGHT}" rx="2"'
-            f' class="vp-part-{part}"></rect>'
+            f' class="vp-start-{part}"></rect>'
         )
         left += width
     return (

@@ -186,5 +186,5 @@ def _decimal(texts: Texts, number: float, *, is_whole: bool) -> str:
 
 
 def _short(texts: Texts, number: float) -> str:
-    # What would be rounded to 10.0 is written as 10.
-    return _decimal(texts, number, is_whole=round(number, 1) >= _SMALL)
+    # What would be rounded to 10.0 is written as 10, and nothing as 0.
+    return _decimal(texts, number, is_whole=not 0 < round(number, 1) < _SMALL)

@@ -79,7 +79,7 @@ def test_a_switch_is_watched_and_cancelled(scene, settings, visit):
         dialog = page.get_by_role("dialog", name="Cancel the switch to Qwen3 0.6B?")
         expect(dialog).to_contain_text("Qwen3 0.6B is not served.")
         expect(dialog).to_contain_text(f"{MODEL_NAME} goes on serving.")
-        dialog.get_by_role("button", name="Cancel", exact=True).click()
+        dialog.get_by_role("button", name="Keep switching").click()
         expect(dialog).to_have_count(0)
         assert _phase(settings) == "preparing"
 

@@ -76,8 +76,8 @@ def test_the_picture_is_drawn_to_scale():
     rectangles = list(ET.fromstring(bar_svg(EN, drawn[1])))  # noqa: S314  # our own
 
     assert [item.get("class") for item in rectangles] == [
-        "vp-part-starting",
-        "vp-part-load",
+        "vp-start-starting",
+        "vp-start-load",
     ]
     assert [item.get("x") for item in rectangles] == ["0.0", "100.0"]
     assert [item.get("width") for item in rectangles] == ["97.0", "147.0"]

@@ -86,7 +86,8 @@ def test_parts_in_all_languages():
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"), [(84.4, "84 MiB/s"), (9.96, "10 MiB/s"), (3.14, "3.1 MiB/s")]
+    ("rate", "text"),
+    [(84.4, "84 MiB/s"), (9.96, "10 MiB/s"), (3.14, "3.1 MiB/s"), (0, "0 MiB/s")],
 )
 def test_speeds_have_a_decimal_where_they_are_small(rate, text):
     """A speed of ten or more is a whole number."""

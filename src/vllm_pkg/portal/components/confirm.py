@@ -20,6 +20,7 @@ async def confirm(
     lost: str,
     gained: str,
     action: str,
+    stay: str | None = None,
     is_destructive: bool = True,
 ) -> bool:
     """
@@ -31,6 +32,7 @@ async def confirm(
         lost: What is lost, a sentence.
         gained: What is gained, a sentence.
         action: What the button that does it says, such as "Delete 41.2 GiB".
+        stay: What the other button says, when not "Cancel".
         is_destructive: Whether something is lost for good.
     """
     dialog = ui.dialog()
@@ -46,8 +48,8 @@ async def confirm(
                 Text("dd", sentence)
         with ui.element("div").classes("vp-dialog-buttons"):
             # The first one has the focus: Enter by mistake does nothing.
-            stay = button(texts("frame.cancel"), lambda: dialog.submit(False))  # noqa: FBT003
-            stay.props("autofocus")
+            leave = stay or texts("frame.cancel")
+            button(leave, lambda: dialog.submit(False)).props("autofocus")  # noqa: FBT003
             look = Look.DANGER if is_destructive else Look.PRIMARY
             button(action, lambda: dialog.submit(True), look)  # noqa: FBT003
     answer = await dialog

@@ -29,4 +29,6 @@ def tell(text: str, tone: Tone = Tone.GOOD) -> None:
         icon=_ICONS[tone],
         classes=f"vp-notice vp-notice-{tone}",
         timeout=_READING_MS,
+        # Otherwise it is white.
+        textColor="",
     )

@@ -128,6 +128,6 @@ def _legend(texts: Texts, parts: Sequence[Part]) -> None:
     with legend:
         for part in parts:
             with ui.element("li"):
-                swatch = ui.element("span").classes(f"vp-swatch vp-part-{part}")
+                swatch = ui.element("span").classes(f"vp-legend-mark vp-start-{part}")
                 swatch.props("aria-hidden=true")
                 Text("span", part_name(texts, part))

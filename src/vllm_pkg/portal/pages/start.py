@@ -126,6 +126,7 @@ class _Switch:
             lost=texts("switch.cancel_lost", new=view.new),
             gained=texts("switch.cancel_gained", old=view.old),
             action=texts("switch.cancel"),
+            stay=texts("switch.keep"),
             is_destructive=False,
         ):
             return

@@ -28,7 +28,10 @@ class MachinePart:
         self._texts = texts
         self._rate = TokenRate()
         self._load: dict[str, Any] | None = None
-        with section(texts("home.machine")), ui.element("ul").classes("vp-facts"):
+        with (
+            section(texts("home.machine")),
+            ui.element("ul").classes("vp-machine-line"),
+        ):
             self._memory = _Fact("/machine", "memory")
             self._disk = _Fact("/models", "storage")
             self._requests = _Fact("/machine", "sync_alt")

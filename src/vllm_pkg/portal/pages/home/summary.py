@@ -49,7 +49,7 @@ class SummaryPart:
             with self._switch:
                 self._switch_bar = ProgressBar(texts("switch.progress"))
                 with ui.element("div").classes("vp-row"):
-                    link_button(texts("start.watch"), "/start")
+                    link_button(texts("switch.watch"), "/start")
 
     def update(self, watch: Watch) -> None:
         """Show what is known now."""
