@@ -15,11 +15,12 @@ classes of models/llama.py and models/gemma4.py (key-value heads), and layers/ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import PresetDoesNotFit
 from vllm_pkg.hardware.facts import Tier
 from vllm_pkg.hardware.tiers import computes_fp8
+from vllm_pkg.models.misfit import Misfit, Obstacle
 from vllm_pkg.models.presets import LOCAL, TEMPLATES, Task, load_presets
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class PresetFit:
 
     Args:
         preset: The preset.
-        reason: Why it does not fit, in plain words; None when it fits.
+        misfit: Why it does not fit; None when it fits.
         serve_args: Everything after ``vllm serve`` that the preset decides; empty when
             it does not fit.
         serve_env: Environment variables for the engine.
@@ -58,7 +59,7 @@ class PresetFit:
     """
 
     preset: Preset
-    reason: str | None
+    misfit: Misfit | None
     serve_args: tuple[str, ...] = ()
     serve_env: tuple[EnvironmentVariable, ...] = ()
     memory_needed_gib: int | None = None
@@ -68,7 +69,12 @@ class PresetFit:
     @property
     def is_fitting(self) -> bool:
         """Whether the machine can run it."""
-        return self.reason is None
+        return self.misfit is None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not fit, in plain words; None when it fits."""
+        return None if self.misfit is None else self.misfit.text
 
 
 @dataclass(frozen=True)
@@ -101,8 +107,8 @@ def fit_preset(preset: Preset, hardware: Hardware, places: Places) -> PresetFit:
     shares = _enough_cards(cards, needed_gib)
     count = next((number for number in shares if _can_split(preset, number)), None)
     if count is None:
-        reason = _too_small(preset, hardware, needed_gib, cards, shares)
-        return PresetFit(preset, reason, memory_needed_gib=needed_gib)
+        misfit = _too_small(preset, hardware, needed_gib, cards, shares)
+        return PresetFit(preset, misfit, memory_needed_gib=needed_gib)
     return _fitting(
         preset, configuration, None, places, _Cards(count, cards.smallest_gib)
     )
@@ -155,7 +161,7 @@ def force_preset(preset: Preset, hardware: Hardware, places: Places) -> PresetFi
     cards = _cards(hardware)
     count = max(n for n in range(1, cards.count + 1) if _can_split(preset, n))
     used = _Cards(count, cards.smallest_gib)
-    return _fitting(preset, configuration, fit.reason, places, used)
+    return _fitting(preset, configuration, fit.misfit, places, used)
 
 
 def require_fit(preset: Preset, hardware: Hardware, places: Places) -> PresetFit:
@@ -196,7 +202,7 @@ def resolve_args(args: tuple[str, ...], places: Places) -> tuple[str, ...]:
 def _fitting(
     preset: Preset,
     configuration: Configuration,
-    reason: str | None,
+    misfit: Misfit | None,
     places: Places,
     used: _Cards,
 ) -> PresetFit:
@@ -210,7 +216,7 @@ def _fitting(
         args += ["--tensor-parallel-size", str(used.count)]
     return PresetFit(
         preset=preset,
-        reason=reason,
+        misfit=misfit,
         serve_args=tuple(args),
         serve_env=configuration.env,
         memory_needed_gib=configuration.min_gib,
@@ -266,36 +272,40 @@ def _other_preset(hardware: Hardware, places: Places) -> str | None:
     return "no other preset fits either, see vllm-pkg hardware"
 
 
-def _no_configuration(hardware: Hardware) -> str:
+def _no_configuration(hardware: Hardware) -> Misfit:
     if hardware.tier is not None:
-        return f"not offered for {TIER_NAMES[hardware.tier]}"
-    return " ".join(hardware.notes).removesuffix(".") or "no usable hardware was found"
+        machines = TIER_NAMES[hardware.tier]
+        places = {"machines": machines, "tier": hardware.tier}
+        return Misfit(Obstacle.NOT_OFFERED, places)
+    notes = " ".join(hardware.notes).removesuffix(".")
+    return Misfit(
+        Obstacle.NO_HARDWARE, {"notes": notes or "no usable hardware was found"}
+    )
 
 
-def _lacks_fp8(configuration: Configuration, hardware: Hardware) -> str | None:
+def _lacks_fp8(configuration: Configuration, hardware: Hardware) -> Misfit | None:
     if not configuration.requires_fp8:
         return None
     for gpu in hardware.accelerators:
         if not computes_fp8(gpu.compute_capability):
-            target = f"{gpu.compute_capability} ({gpu.name})"
-            return f"needs FP8, which {target} does not compute"
+            places = {"target": gpu.compute_capability, "gpu": gpu.name}
+            return Misfit(Obstacle.NO_FP8, places)
     return None
 
 
 def _too_small(
     preset: Preset, hardware: Hardware, needed_gib: int, cards: _Cards, shares: range
-) -> str:
+) -> Misfit:
+    places: dict[str, Any] = {"needed_gib": needed_gib}
     memory_gib = round_gib(hardware.memory_gib)
     if not shares and memory_gib < needed_gib:
-        return f"needs {needed_gib} GiB, this machine has {memory_gib} GiB"
+        places["memory_gib"] = memory_gib
+        return Misfit(Obstacle.TOO_SMALL, places)
     if not shares:
-        return (
-            f"needs {needed_gib} GiB in equal shares, and the smallest of "
-            f"{cards.count} cards has {cards.smallest_gib} GiB"
-        )
-    numbers = " or ".join(str(number) for number in shares)
+        places |= {"cards": cards.count, "smallest_gib": cards.smallest_gib}
+        return Misfit(Obstacle.UNEQUAL_CARDS, places)
+    places |= {"counts": tuple(shares), "numbers": " or ".join(map(str, shares))}
     if all(preset.attention_heads % number for number in shares):
-        what = f"its {preset.attention_heads} attention heads"
-    else:
-        what = "its weights"
-    return f"needs {needed_gib} GiB, and {what} cannot be split over {numbers} cards"
+        places["heads"] = preset.attention_heads
+        return Misfit(Obstacle.HEADS, places)
+    return Misfit(Obstacle.WEIGHTS, places)

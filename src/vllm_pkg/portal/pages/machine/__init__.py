@@ -1,0 +1,1 @@
+"""Machine: what it has, what uses it, and the processes of the service."""

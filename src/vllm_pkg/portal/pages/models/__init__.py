@@ -1,0 +1,1 @@
+"""Models: what could run here, and what is on the disk."""

@@ -1,0 +1,1 @@
+"""Settings: the Hub's token, backups, the support bundle, and how the page looks."""

@@ -1,0 +1,124 @@
+"""Settings: the Hub's token, backups, and the support bundle."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from support.hub_cache import write_cached_model
+from vllm_pkg.service.backup.restoring import verify_backup
+from vllm_pkg.state.credentials import ensure_key, load_key
+from vllm_pkg.state.keys import now_utc, rotate_key
+
+SERIOUS = {"serious", "critical"}
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(name="key")
+def key_fixture(settings):
+    """The primary key, and a model on the disk."""
+    write_cached_model(settings.models_dir, "acme/tiny")
+    return ensure_key(settings)
+
+
+@pytest.fixture(name="visit")
+def visit_fixture(key, visit):
+    """Opens a page of a portal that has a key."""
+    assert key
+    return visit
+
+
+def _region(page, name):
+    return page.get_by_role("region", name=name)
+
+
+def _download(page, name, folder):
+    with page.expect_download() as started:
+        page.get_by_role("link", name=name, exact=True).click()
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
+
+
+def test_a_backup_is_downloaded_and_restored(visit, settings, key, tmp_path):
+    """What the browser got is whole; restoring it brings the old key back."""
+    page = visit("/settings")
+    backup = _download(page, "Download a backup", tmp_path)
+    assert verify_backup(backup).has_key
+    rotate_key(settings, 0, now_utc())
+    assert load_key(settings) != key
+
+    page.locator("input[type=file]").set_input_files(backup)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Restore this backup?")
+    assert load_key(settings) != key
+    dialog.get_by_role("button", name="Restore it").click()
+
+    expect(_region(page, "Backup")).to_contain_text("is restored", timeout=30_000)
+    assert load_key(settings) == key
+
+
+def test_a_backup_with_models_holds_their_files(visit, tmp_path):
+    """It is written while it is sent, and is whole."""
+    page = visit("/settings")
+
+    backup = _download(page, "Download a backup with the models", tmp_path)
+
+    assert verify_backup(backup).models == ("acme/tiny",)
+
+
+def test_a_damaged_backup_changes_nothing(visit, settings, key, tmp_path):
+    """The page says what is wrong, and asks nothing."""
+    broken = tmp_path / "broken.tar"
+    with tarfile.open(broken, "w") as archive:
+        archive.addfile(tarfile.TarInfo("nonsense"))
+    page = visit("/settings")
+
+    page.locator("input[type=file]").set_input_files(broken)
+
+    told = _region(page, "Backup").locator("[lang=en]").first
+    expect(told).not_to_be_empty(timeout=30_000)
+    assert page.get_by_role("dialog").count() == 0
+    assert load_key(settings) == key
+
+
+def test_a_support_bundle_holds_no_key(visit, key, tmp_path):
+    """It opens as a zip file, and the key is in none of its members."""
+    page = visit("/settings")
+
+    bundle = _download(page, "Download the bundle", tmp_path)
+
+    with zipfile.ZipFile(bundle) as archive:
+        assert "versions.json" in archive.namelist()
+        found = [
+            name for name in archive.namelist() if key.encode() in archive.read(name)
+        ]
+    assert found == []
+
+
+def test_the_token_of_the_hub_is_set_by_its_action(visit):
+    """The form opens over the page, with a field for the token."""
+    page = visit("/settings")
+    hub = _region(page, "Hugging Face token")
+    expect(hub).to_contain_text("No token is stored.")
+
+    hub.get_by_role("button", name="Set or test the token").click()
+
+    expect(page.get_by_role("dialog").get_by_label("Token").first).to_be_visible()
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_everybody_can_use_it(visit, width, color_scheme):
+    """axe-core finds nothing serious, and nothing is wider than the screen."""
+    page = visit("/settings", width=width, color_scheme=color_scheme)
+    expect(_region(page, "Backup")).to_be_visible()
+
+    found = Axe().run(page).response["violations"]
+
+    assert [item["id"] for item in found if item["impact"] in SERIOUS] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
