@@ -6,15 +6,16 @@ import json
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from support.accessibility import barriers, overflow_px
 from support.downloads import WEIGHTS, write_model
 from support.hub_cache import write_cached_model
 from support.hub_faults import slow
 from support.hub_server import HubServer
 from support.model_cache import ONE, TWO, add_revision, occupied_bytes, weights_of
 from support.portal_process import portal_process
+from support.settings_factory import make_settings
 from support.waiting import wait_until
 from vllm_pkg.models.download.layout import RepositoryFolder
 
@@ -27,22 +28,30 @@ GPU = {
     "free_gib": 23.0,
 }
 LARGE_BYTES = 3_000_000
-SERIOUS = {"serious", "critical"}
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.fixture(name="hub")
-def hub_fixture(tmp_path):
-    """A Hub on loopback with one small model."""
+@pytest.fixture(name="settings", scope="module")
+def settings_fixture(tmp_path_factory):
+    """Settings over volumes that all tests of this file share."""
+    return make_settings(tmp_path_factory.mktemp("volumes"))
+
+
+@pytest.fixture(name="hub", scope="module")
+def hub_fixture(tmp_path_factory):
+    """A Hub on loopback with a small model under several names."""
+    folder = write_model(tmp_path_factory.mktemp("hub"))
     with HubServer() as hub:
-        hub.add("acme/new", write_model(tmp_path / "hub"))
+        for name in ("acme/new", "acme/slow", "acme/damaged"):
+            hub.add(name, folder)
         yield hub
 
 
-@pytest.fixture(name="portal")
-def portal_fixture(settings, tmp_path, hub):
+@pytest.fixture(name="portal", scope="module")
+def portal_fixture(settings, tmp_path_factory, hub):
     """A portal over a small cache, on a recorded machine with one GPU."""
-    hardware = tmp_path / "hardware.json"
+    folder = tmp_path_factory.mktemp("portal")
+    hardware = folder / "hardware.json"
     hardware.write_text(json.dumps({"gpus": [GPU], "system_memory_gib": 62.6}))
     write_cached_model(settings.models_dir, "acme/tiny")
     large = settings.models_dir / "models--acme--large"
@@ -50,12 +59,21 @@ def portal_fixture(settings, tmp_path, hub):
     add_revision(large, ONE, files, ("main",))
     add_revision(large, TWO, files | {"more.safetensors": weights_of(LARGE_BYTES + 1)})
     variables = {"VLLM_PKG_HARDWARE": str(hardware), "HF_ENDPOINT": hub.url}
-    with portal_process(settings, tmp_path, **variables) as running:
+    with portal_process(settings, folder, **variables) as running:
         yield running
 
 
 def _region(page, name):
-    return page.get_by_role("region", name=name)
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def _job(page, name):
+    """Return the downloads and checks of a model."""
+    return (
+        _region(page, "Downloads and checks")
+        .get_by_role("listitem")
+        .filter(has_text=name)
+    )
 
 
 def test_the_first_line_and_the_presets(visit):
@@ -77,7 +95,8 @@ def test_a_preset_opens_the_form_of_set_model(visit):
 
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    expect(dialog.get_by_role("radio", name="Qwen3 0.6B", exact=True)).to_be_checked()
+    chosen = dialog.get_by_label("Model").locator("option:checked")
+    expect(chosen).to_have_text("Qwen3 0.6B")
 
 
 def test_any_repository_has_its_answer(visit):
@@ -132,53 +151,55 @@ def test_a_model_that_nobody_has_is_unknown(visit):
 
 def test_a_download_is_cancelled_and_goes_on(visit, settings, hub):
     """It moves, ends when told to, keeps what has arrived, and is whole in the end."""
-    weights = hub.repositories["acme/new"].files("main")[WEIGHTS].size_bytes
-    hub.fail("acme/new", WEIGHTS, slow(weights // 20))
+    weights = hub.repositories["acme/slow"].files("main")[WEIGHTS].size_bytes
+    hub.fail("acme/slow", WEIGHTS, slow(weights // 20))
     page = visit("/models")
-    page.get_by_label("Repository", exact=True).fill("acme/new")
+    page.get_by_label("Repository", exact=True).fill("acme/slow")
     page.get_by_role("button", name="Check whether it runs").click()
     page.get_by_role("button", name="Download it first").click(timeout=30_000)
 
-    downloads = _region(page, "Downloads")
-    bar = downloads.get_by_role("progressbar", name="Progress of acme/new")
+    downloads = _job(page, "acme/slow")
+    bar = downloads.get_by_role("progressbar", name="Progress of acme/slow")
     expect(bar).to_have_attribute("aria-valuetext", re.compile(" of "), timeout=60_000)
     downloads.get_by_role("button", name="Cancel the download").click()
     expect(downloads).to_contain_text("What has arrived is kept.", timeout=30_000)
-    partial = settings.models_dir.glob("models--acme--new/blobs/*.incomplete")
+    partial = settings.models_dir.glob("models--acme--slow/blobs/*.incomplete")
     assert sum(path.stat().st_size for path in partial) > 0
 
-    hub.fail("acme/new", WEIGHTS)
+    hub.fail("acme/slow", WEIGHTS)
     downloads.get_by_role("button", name="Go on").click()
     expect(downloads).to_contain_text(
-        "acme/new is complete on the disk.", timeout=60_000
+        "acme/slow is complete on the disk.", timeout=60_000
     )
-    expect(_region(page, "On this disk")).to_contain_text("acme/new")
-    folder = RepositoryFolder(settings.models_dir, "acme/new")
-    path = folder.pointer(folder.commit_of("main"), WEIGHTS)
+    expect(_region(page, "On this disk")).to_contain_text("acme/slow")
+    folder = RepositoryFolder(settings.models_dir, "acme/slow")
+    path = folder.pointer(folder.commit_of("main") or "", WEIGHTS)
     assert path.stat().st_size == weights
 
 
 def test_a_damaged_file_is_found_and_fetched_again(visit, settings, hub):
     """A check of all content finds what a quick one cannot, and a click mends it."""
     page = visit("/models")
-    page.get_by_label("Repository", exact=True).fill("acme/new")
+    page.get_by_label("Repository", exact=True).fill("acme/damaged")
     page.get_by_role("button", name="Check whether it runs").click()
     page.get_by_role("button", name="Download it first").click(timeout=30_000)
-    done = _region(page, "Downloads")
-    expect(done).to_contain_text("is complete on the disk.", timeout=60_000)
-    folder = RepositoryFolder(settings.models_dir, "acme/new")
-    path = folder.pointer(folder.commit_of("main"), WEIGHTS).resolve()
+    done = _region(page, "Downloads and checks")
+    expect(done).to_contain_text(
+        "acme/damaged is complete on the disk.", timeout=60_000
+    )
+    folder = RepositoryFolder(settings.models_dir, "acme/damaged")
+    path = folder.pointer(folder.commit_of("main") or "", WEIGHTS).resolve()
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
-    page.get_by_role("button", name="Check all content of acme/new").click()
-    expect(done).to_contain_text("1 file of acme/new is damaged.", timeout=60_000)
+    page.get_by_role("button", name="Check all content of acme/damaged").click()
+    expect(done).to_contain_text("1 file of acme/damaged is damaged.", timeout=60_000)
     expect(done).to_contain_text(f"{WEIGHTS} has the wrong content.")
     done.get_by_role("button", name="Fetch the damaged files again").click()
 
     expect(done).to_contain_text("1 file was fetched anew.", timeout=60_000)
     assert path.read_bytes() == content
-    assert hub.sent_bytes["acme/new", WEIGHTS] >= 2 * len(content)
+    assert hub.sent_bytes["acme/damaged", WEIGHTS] >= 2 * len(content)
 
 
 def test_a_removal_frees_what_its_plan_says(visit, settings):
@@ -214,21 +235,19 @@ def test_the_picture_of_the_disk_has_the_same_in_numbers(visit):
     label = disk.get_by_role("img").get_attribute("aria-label")
     assert "acme/large" in label
     names = disk.get_by_role("rowheader").all_inner_texts()
-    assert names[:2] == ["acme/large", "acme/tiny"]
+    assert {"acme/large", "acme/tiny"} < set(names)
     assert names[-1] == "Free"
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_everybody_can_use_it(visit, width, color_scheme):
-    """axe-core finds nothing serious, and nothing is wider than the screen."""
+    """axe-core finds no barrier, and nothing is wider than the screen."""
     page = visit("/models", width=width, color_scheme=color_scheme)
     expect(_region(page, "Disk")).to_be_visible()
 
-    found = Axe().run(page).response["violations"]
-
-    assert [item["id"] for item in found if item["impact"] in SERIOUS] == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert barriers(page) == []
+    assert overflow_px(page) <= 0
 
 
 def test_every_button_is_reached_by_keyboard(visit):
@@ -236,8 +255,8 @@ def test_every_button_is_reached_by_keyboard(visit):
     page = visit("/models")
     last = _region(page, "On this disk").get_by_role("button", name="Remove").last
     expect(last).to_be_visible()
-    buttons = page.locator("main button").count()
-    page.locator("main").focus()
+    buttons = page.locator(".vp-main").get_by_role("button").count()
+    page.locator(".vp-main").focus()
 
     def is_reached():
         page.keyboard.press("Tab")

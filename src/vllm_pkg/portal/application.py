@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from nicegui import ui
@@ -18,11 +18,20 @@ from vllm_pkg.portal.api.healthz import Healthz
 from vllm_pkg.portal.feed import running
 from vllm_pkg.portal.frame import prepare_frame
 from vllm_pkg.portal.pages import actions, gallery, home, logs, start, try_it
+from vllm_pkg.portal.pages.keys import page as keys
+from vllm_pkg.portal.pages.machine import page as machine
+from vllm_pkg.portal.pages.models import page as models
+from vllm_pkg.portal.pages.settings import page as settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from vllm_pkg.portal.context import Portal
+
+PAGES: Final = (
+    *(home, start, models, try_it, logs, machine, keys, settings),
+    *(actions, gallery),
+)
 
 
 def create_application(portal: Portal) -> FastAPI:
@@ -46,7 +55,7 @@ def create_application(portal: Portal) -> FastAPI:
     gate = Gate(portal.settings)
     login.register(app, gate)
     prepare_frame(portal)
-    for page in (home, logs, start, try_it, actions, gallery):
+    for page in PAGES:
         page.register(portal)
     app.mount(PREFIX, create_api(portal))
     ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)

@@ -20,7 +20,7 @@ class FakeError(Exception):
 class FakeNvml:
     """NVML over GPUs of the test; a GPU is a list of processes, or an error."""
 
-    NVMLError = FakeError
+    NVMLError: type[Exception] = FakeError
 
     def __init__(self, *gpus, init_error=None, count_error=None):
         self.gpus, self.init_error, self.count_error = gpus, init_error, count_error

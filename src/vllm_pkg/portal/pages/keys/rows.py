@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vllm_pkg.engine.guard.key_list import ListedKey
     from vllm_pkg.portal.texts.catalogue import Texts
+    from vllm_pkg.state.secrets import NamedKey
 
 _ACTIVE: Final = "active"
 
@@ -78,32 +79,32 @@ def key_rows(
         keys: From `vllm_pkg.engine.guard.key_list.list_keys`.
         now: The time.
     """
-    named = (key for key in keys if key.entry is not None)
-    ordered = sorted(named, key=lambda key: (key.state != _ACTIVE, key.name.casefold()))
+    named = [(key, key.entry) for key in keys if key.entry is not None]
+    named.sort(key=lambda one: (one[0].state != _ACTIVE, one[0].name.casefold()))
     return tuple(
         KeyRow(
             id=key.id,
             name=key.name,
             is_active=key.state == _ACTIVE,
             state=texts(f"keys.state.{key.state}"),
-            facts=tuple(_facts(texts, key, now)),
+            facts=tuple(_facts(texts, key, entry, now)),
         )
-        for key in ordered
+        for key, entry in named
     )
 
 
-def _facts(texts: Texts, key: ListedKey, now: datetime) -> list[Fact]:
-    facts = [Fact(texts(f"keys.role.{key.role}"))]
-    entry = key.entry
-    if entry is not None:
-        facts.append(_timed(texts, "keys.created", entry.created, now))
-        if entry.revoked is not None:
-            facts.append(_timed(texts, "keys.revoked", entry.revoked, now))
-        elif entry.expires is None:
-            facts.append(Fact(texts("keys.never_expires")))
-        else:
-            tense = "keys.expires" if now < entry.expires else "keys.expired"
-            facts.append(_timed(texts, tense, entry.expires, now))
+def _facts(texts: Texts, key: ListedKey, entry: NamedKey, now: datetime) -> list[Fact]:
+    facts = [
+        Fact(texts(f"keys.role.{key.role}")),
+        _timed(texts, "keys.created", entry.created, now),
+    ]
+    if entry.revoked is not None:
+        facts.append(_timed(texts, "keys.revoked", entry.revoked, now))
+    elif entry.expires is None:
+        facts.append(Fact(texts("keys.never_expires")))
+    else:
+        tense = "keys.expires" if now < entry.expires else "keys.expired"
+        facts.append(_timed(texts, tense, entry.expires, now))
     return [*facts, _requests(texts, key), _last_used(texts, key, now)]
 
 
