@@ -47,12 +47,22 @@ def hub_fixture(tmp_path_factory):
         yield hub
 
 
+@pytest.fixture(name="hardware", scope="module")
+def hardware_fixture(tmp_path_factory):
+    """The recorded machine; it may be exchanged, and is put back afterwards."""
+    path = tmp_path_factory.mktemp("hardware") / "hardware.json"
+    _record(path, GPU)
+    return path
+
+
+def _record(hardware, gpu):
+    hardware.write_text(json.dumps({"gpus": [gpu], "system_memory_gib": 62.6}))
+
+
 @pytest.fixture(name="portal", scope="module")
-def portal_fixture(settings, tmp_path_factory, hub):
+def portal_fixture(settings, tmp_path_factory, hub, hardware):
     """A portal over a small cache, on a recorded machine with one GPU."""
     folder = tmp_path_factory.mktemp("portal")
-    hardware = folder / "hardware.json"
-    hardware.write_text(json.dumps({"gpus": [GPU], "system_memory_gib": 62.6}))
     write_cached_model(settings.models_dir, "acme/tiny")
     large = settings.models_dir / "models--acme--large"
     files = {"config.json": b"{}", "model.safetensors": weights_of(LARGE_BYTES)}
@@ -248,6 +258,17 @@ def test_everybody_can_use_it(visit, width, color_scheme):
 
     assert barriers(page) == []
     assert overflow_px(page) <= 0
+
+
+def test_a_machine_that_can_run_nothing_says_why(visit, hardware):
+    """Below the first line stands what the detection has found."""
+    _record(hardware, GPU | {"name": "Old GPU", "compute_capability": "3.5"})
+    try:
+        page = visit("/models")
+        expect(page.locator(".vp-headline")).to_contain_text("no preset fits.")
+        expect(page.locator(".vp-main [lang=en]").first).to_contain_text("Old GPU")
+    finally:
+        _record(hardware, GPU)
 
 
 def test_every_button_is_reached_by_keyboard(visit):

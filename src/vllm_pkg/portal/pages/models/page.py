@@ -93,7 +93,7 @@ class ModelsPage:
         self._looks = 0
         self._names = {preset.id: preset.name for preset in load_presets()}
         self._headline = Text("p").classes("vp-headline")
-        self._problems = Redrawn(foreign, snapshot.problems)
+        self._problems = Redrawn(foreign, snapshot.remarks)
         with section(texts("models.presets.title")):
             Text("p", texts("models.presets.about")).classes("vp-muted")
             self._presets = Redrawn(self._draw_presets, self._preset_rows())
@@ -117,7 +117,7 @@ class ModelsPage:
                 self._texts, snapshot.hardware, snapshot.free_bytes, snapshot.fits
             )
         )
-        self._problems.show(snapshot.problems)
+        self._problems.show(snapshot.remarks)
         self._presets.show(self._preset_rows())
         self._cache.show(self._cache_rows())
         self._disk.show(self._parts())

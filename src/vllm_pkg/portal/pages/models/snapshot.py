@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.errors import ServiceError, as_sentence
@@ -70,7 +70,13 @@ class Snapshot:
     total_bytes: int
     free_bytes: int
     activity: Activity
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is said below the first line: problems, and why nothing can run."""
+        is_useless = self.hardware.tier is None
+        return (*self.problems, *(self.hardware.notes if is_useless else ()))
 
 
 def look(settings: Settings) -> Snapshot:
