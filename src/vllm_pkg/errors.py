@@ -29,8 +29,9 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
      |                           FileNotInRepository(78, 404), HubRefused(77, 403),
      |                           LicenceNotAccepted(77, 403), HubTokenRefused(77, 401),
      |                           OfflineIncomplete(78, 409)
-     +- BackupError(74, 422)     BackupDamaged, BackupNewer(78, 409),
-     |                           BackupTooLarge(73, 507), ServiceIsRunning(77, 409)
+     +- BackupError(74, 422)     in service/backup/errors.py: BackupDamaged,
+     |                           BackupNewer(78, 409), BackupTooLarge(73, 507),
+     |                           ServiceIsRunning(77, 409)
      +- OutputFailed(74, 500)
 
 The numbers are (exit code, HTTP status); a class without numbers has its parent's.
@@ -387,49 +388,6 @@ class DeletionIncomplete(CacheError):
     def __init__(self, message: str, *, actual_bytes: int) -> None:
         super().__init__(message)
         self.actual_bytes = actual_bytes
-
-
-class BackupError(ServiceError):
-    """A backup could not be made or restored; the state is as it was."""
-
-    code = "backup"
-    exit_code = 74
-    http_status = 422
-    default_hint = "see vllm-pkg backup --help"
-
-
-class BackupDamaged(BackupError):
-    """The file is no backup, or not what was written; nothing of it was used."""
-
-    code = "backup-damaged"
-    default_hint = "use another backup; nothing was changed"
-
-
-class BackupNewer(BackupError):
-    """A newer program wrote the backup, and this one may not understand it."""
-
-    code = "backup-newer"
-    exit_code = 78
-    http_status = 409
-    default_hint = "update vllm-pkg and try again; nothing was changed"
-
-
-class BackupTooLarge(BackupError):
-    """The disk has no room for what the backup holds."""
-
-    code = "backup-too-large"
-    exit_code = 73
-    http_status = 507
-    default_hint = "free some disk space and try again; nothing was changed"
-
-
-class ServiceIsRunning(BackupError):
-    """The state cannot be replaced while the service uses it."""
-
-    code = "service-is-running"
-    exit_code = 77
-    http_status = 409
-    default_hint = "stop it with Ctrl-C where it was started, and try again"
 
 
 class OutputFailed(ServiceError):

@@ -21,14 +21,12 @@ from support.backups import (
 )
 from support.settings_factory import make_settings
 from vllm_pkg import __version__
-from vllm_pkg.errors import (
+from vllm_pkg.errors import ModelInUse, StateLocked, StateWriteFailed
+from vllm_pkg.service.backup.errors import (
     BackupDamaged,
     BackupError,
     BackupNewer,
     BackupTooLarge,
-    ModelInUse,
-    StateLocked,
-    StateWriteFailed,
 )
 from vllm_pkg.service.backup.reading import Drain, read_backup
 from vllm_pkg.service.backup.restoring import restore_backup

@@ -9,7 +9,7 @@ import pytest
 
 from support.backups import Archive, state_of, with_state, write_state
 from support.settings_factory import make_settings
-from vllm_pkg.errors import BackupDamaged
+from vllm_pkg.service.backup.errors import BackupDamaged
 from vllm_pkg.service.backup.restoring import restore_backup, verify_backup
 
 pytestmark = pytest.mark.security

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from vllm_pkg.errors import BackupDamaged, BackupNewer
 from vllm_pkg.service.backup.contents import (
     Contents,
     Member,
@@ -15,6 +14,7 @@ from vllm_pkg.service.backup.contents import (
     parse_contents,
     problem_of,
 )
+from vllm_pkg.service.backup.errors import BackupDamaged, BackupNewer
 from vllm_pkg.service.backup.state_check import check_state, has_key, secrets_in
 from vllm_pkg.state.documents import Malformed
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from packaging.version import InvalidVersion, Version
 
-from vllm_pkg.errors import BackupDamaged, BackupNewer
+from vllm_pkg.service.backup.errors import BackupDamaged, BackupNewer
 from vllm_pkg.state import documents
 from vllm_pkg.state.restore_journal import CREDENTIALS, SECRETS, STORE
 

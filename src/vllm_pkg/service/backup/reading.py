@@ -14,13 +14,13 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, Final, Protocol
 
-from vllm_pkg.errors import BackupDamaged, BackupError
 from vllm_pkg.service.backup.contents import (
     LIST_MAX_BYTES,
     LIST_NAME,
     STATE_NAMES,
     parse_contents,
 )
+from vllm_pkg.service.backup.errors import BackupDamaged, BackupError
 from vllm_pkg.service.backup.state_check import check_state
 from vllm_pkg.service.backup.summary import Tally
 from vllm_pkg.state import documents

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from vllm_pkg import __version__
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.daemon import prepare_state
-from vllm_pkg.errors import ServiceIsRunning, StateLocked
+from vllm_pkg.errors import StateLocked
 from vllm_pkg.hosts.standalone import control
 from vllm_pkg.models.removal import size_on_disk
+from vllm_pkg.service.backup.errors import ServiceIsRunning
 from vllm_pkg.service.backup.reading import Drain, read_backup, read_list
 from vllm_pkg.service.backup.staging import Staging
 from vllm_pkg.service.backup.summary import no_progress, summarise

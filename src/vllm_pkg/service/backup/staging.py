@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from vllm_pkg.errors import BackupTooLarge, ModelInUse, StateWriteFailed
+from vllm_pkg.errors import ModelInUse, StateWriteFailed
 from vllm_pkg.models.download.disk_plan import RESERVE_BYTES, format_bytes
 from vllm_pkg.models.open_folder import open_folder
 from vllm_pkg.models.running_downloads import is_downloading
+from vllm_pkg.service.backup.errors import BackupTooLarge
 from vllm_pkg.state import atomic
 from vllm_pkg.state.restore_journal import MODELS, staging_of
 
