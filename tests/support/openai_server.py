@@ -90,15 +90,22 @@ class OpenAIServer:
         return [body for path, body in self.requests if path in CHAT]
 
 
-def serve(settings: Settings, server: OpenAIServer) -> None:
-    """Write the records of an engine that has become ready and listens there."""
+def serve(settings: Settings, server: OpenAIServer, *, port: int | None = None) -> None:
+    """
+    Write the records of an engine that has been started and listens there.
+
+    Args:
+        settings: Where they go.
+        server: The engine.
+        port: Another port than the server's, where nobody answers yet.
+    """
     server.key = ensure_key(settings)
     update_store(settings, lambda s: s.with_model(("a/b",), (), ModelSelection("x")))
     own = processes.own_identity()
-    host = records.HostRecord(own, "127.0.0.1", server.port, "/s")
+    host = records.HostRecord(own, "127.0.0.1", port or server.port, "/s")
     records.write_record(settings.host_file, host)
     now_s = BootClock().now_s()
-    start = records.StartRecord(own, now_s, "127.0.0.1", server.port, server.name)
+    start = records.StartRecord(own, now_s, "127.0.0.1", port or server.port, "x")
     records.write_record(settings.start_file, start)
 
 

@@ -81,6 +81,7 @@ class ChatBox:
         self._field.props(f"outlined autogrow maxlength={QUESTION_MAX}")
         self._field.classes("w-full").on("keydown", self._enter, js_handler=_ENTER)
         Text("p", texts("try.enter_help")).classes("vp-muted vp-small")
+        self._note = Text("p").classes("vp-bad").props("role=status")
         with ui.element("div").classes("vp-row"):
             self._send = button(texts("try.send"), self._click, Look.PRIMARY)
             self._stop = button(texts("try.stop"), self.stop, icon="stop")
@@ -132,7 +133,10 @@ class ChatBox:
         self._set_buttons()
 
     def _ask(self, text: str) -> None:
-        if not text.strip() or self._task is not None or not self._can_ask:
+        if not text.strip() or self._task is not None:
+            return
+        self._note.say("" if self._can_ask else self._texts("try.not_now"))
+        if not self._can_ask:
             return
         self._field.value = ""
         self._turns.append(("user", text[:QUESTION_MAX]))

@@ -41,7 +41,11 @@ STYLE: Final = """
 .chat-answer :is(th, td) { padding: 0.25rem 0.6rem; border: 1px solid var(--vp-line);
   text-align: left; }
 .chat-thought { white-space: pre-wrap; color: var(--vp-muted); }
-.chat-answer summary, .chat-settings summary { cursor: pointer; min-height: 24px; }
+.chat-answer summary, .chat-settings summary { display: list-item; cursor: pointer;
+  min-height: 24px; list-style: disclosure-closed inside; }
+details[open] > summary { list-style-type: disclosure-open; }
+.chat-settings .vp-stack { padding-top: 0.75rem; }
+.vp-main p:empty:not([role]) { display: none; }
 """
 
 

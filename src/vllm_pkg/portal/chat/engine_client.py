@@ -151,8 +151,8 @@ async def _ask(
     body: dict[str, Any] | None = None,
 ) -> httpx.Response:
     async with _problems():
-        return await client.request(method, path, json=body)
-    raise EngineProblem(Problem.FAILED)
+        response = await client.request(method, path, json=body)
+    return response  # noqa: RET504  # a context manager might swallow an error
 
 
 async def _paths(client: httpx.AsyncClient) -> frozenset[str]:

@@ -39,7 +39,8 @@ STYLE: Final = """
 .log-empty { position: absolute; inset: 1px auto auto 1px; padding: 0.75rem 1rem;
   max-width: 75ch; }
 .log-search { flex: 1 1 16rem; }
-.log-count { min-width: 12rem; font-variant-numeric: tabular-nums; }
+.log-steps { flex-wrap: nowrap; }
+.log-count { min-width: 9rem; font-variant-numeric: tabular-nums; }
 .log-source { flex: 0 1 18rem; }
 .log-bar { align-items: end; }
 .log-chip-error .q-icon { color: var(--vp-bad); }
@@ -219,13 +220,16 @@ class LogsPage:
         # Enter may come before the field has told its last change.
         keys = "(e) => emit(e.target.value, e.shiftKey)"
         self._search.on("keydown.enter", self._enter, js_handler=keys)
-        for key, icon, is_back in (
-            ("logs.previous", "keyboard_arrow_up", True),
-            ("logs.next", "keyboard_arrow_down", False),
-        ):
-            step = button("", icon=icon, name=texts(key))
-            step.on_click(lambda back=is_back: self._reading.step(is_back=back))
-        self._found = Text("span").classes("vp-muted log-count").props("role=status")
+        with ui.element("div").classes("vp-row log-steps"):
+            for key, icon, is_back in (
+                ("logs.previous", "keyboard_arrow_up", True),
+                ("logs.next", "keyboard_arrow_down", False),
+            ):
+                step = button("", icon=icon, name=texts(key))
+                step.on_click(lambda back=is_back: self._reading.step(is_back=back))
+            self._found = (
+                Text("span").classes("vp-muted log-count").props("role=status")
+            )
 
     async def _type(self, event: ValueChangeEventArguments[str | None]) -> None:
         self._find = (event.value or "")[:QUERY_MAX]

@@ -85,8 +85,6 @@ class TryPage:
         if self._situation is Situation.READY and engine != self._engine:
             self._engine, self._served = engine, None
             self._find_out()
-        elif self._situation is not Situation.READY:
-            self._engine = None
         self._show()
         is_told = self._situation is not Situation.READY and bool(state)
         self._detail.say(str(state["health"]["message"]) if is_told else "")
