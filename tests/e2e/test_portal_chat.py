@@ -59,6 +59,7 @@ def page_fixture(service, tmp_path):
             executable_path=str(CHROMIUM), args=["--no-sandbox"]
         )
         page = browser.new_page(base_url=portal.base_url, locale="en-US")
+        page.context.request.get(portal.login_path)
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
         yield page
