@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL = "a route that fails, one that breaks its schema, one that is open"
 CASES_MIN = 5_000
-EXAMPLES = 350
+EXAMPLES = 400
 # They never end; tests/contract/test_portal_api.py tries them over a socket.
 STREAMS = ("/events", "/logs/{log_id}/events")
 
@@ -86,9 +86,13 @@ def test_a_route_that_breaks_a_promise_is_found():
     """The positive control: each kind of wrong route is told by its own check."""
     app = FastAPI(responses=errors.RESPONSES)
 
-    @app.get("/fails", response_model=Promised)
-    def fails(number: int = 0) -> dict[str, int]:
+    @app.get("/raises", response_model=Promised)
+    def raises(number: int = 0) -> dict[str, int]:
         return {"count": 1 // number}
+
+    @app.get("/fails", response_model=Promised)
+    def fails() -> JSONResponse:
+        return JSONResponse({}, 500)
 
     @app.get("/lies", responses={200: {"model": Promised}})
     def lies() -> JSONResponse:
@@ -104,6 +108,7 @@ def test_a_route_that_breaks_a_promise_is_found():
     found = {tuple(text.split(": ")[:2]) for text in report.problems}
 
     assert ("GET /fails", "not_a_server_error") in found
+    assert any("GET /raises" in text for text in report.problems)
     assert ("GET /lies", "response_schema_conformance") in found
     assert ("GET /surprises", "status_code_conformance") in found
 

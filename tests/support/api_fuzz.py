@@ -54,7 +54,8 @@ def fuzz(
 
     Args:
         app: The application, called in this process.
-        examples: Requests per operation and phase, at most.
+        examples: Requests per operation, at most, beside those of its document; and
+            a tenth as many chains of requests that follow from each other.
         seed: Makes the same requests again.
         left_out: Paths that are not tried.
     """
@@ -68,6 +69,10 @@ def fuzz(
                 "no-shrink": True,
                 # A session that was made up would stand beside the right token.
                 "with-security-parameters": False,
+            },
+            # One of its examples is a chain of requests.
+            "phases": {
+                "stateful": {"generation": {"max-examples": max(1, examples // 10)}}
             },
             "checks": {
                 "enabled": False,

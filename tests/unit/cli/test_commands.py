@@ -221,6 +221,9 @@ def test_preset_list(cli, monkeypatch):
         "task": "chat",
         "fits": False,
         "reason": "needs 25 GiB, this machine has 24 GiB",
+        "memoryNeededGib": 25,
+        "contextTokens": None,
+        "tensorParallel": None,
         "serveArgs": [],
     }
     assert rows["qwen3-30b-a3b"]["fits"] is True

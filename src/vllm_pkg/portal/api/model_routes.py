@@ -47,7 +47,7 @@ def list_models(settings: GivenSettings) -> dict[str, Any]:
 def get_fit(
     model: Annotated[ModelName, Query()],
     settings: GivenSettings,
-    argument: Annotated[list[Argument], Query(max_length=100)] = [],  # noqa: B006
+    argument: Annotated[list[Argument], Query(max_length=40)] = [],  # noqa: B006
 ) -> dict[str, Any]:
     """Say whether a model runs here, before a byte of it is downloaded."""
     return fits.fit_json(settings, model, argument)

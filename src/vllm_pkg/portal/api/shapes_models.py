@@ -16,14 +16,16 @@ from vllm_pkg.portal.api.errors import ErrorDetail
 from vllm_pkg.portal.api.given import Shape
 from vllm_pkg.service.jobs import State
 
-_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 # A preset, or a repository of the Hub.
 ModelName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})?$", max_length=193)]
-Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
+Revision = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=100)
+]
 # An entry of the cache, as its list names it.
-CacheKey = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,300}$")]
+CacheKey = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=300)]
 JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-Argument = Annotated[str, Field(pattern=r"^[^\x00]{1,2000}$")]
+Argument = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=2000)]
 
 
 class PresetShape(Shape):
