@@ -6,7 +6,8 @@ Every error that reaches a person, a caller of the CLI or a client of the API.
     ServiceError
      +- UsageError(2, 400)       InvalidArgument, UnknownAction(404), NotFound(404),
      |                           NotPermitted(403), NotAllowedInState(409);
-     |                           in portal/access/errors.py: ContentTypeRefused(415)
+     |                           in portal/access/errors.py: ContentTypeRefused(415);
+     |                           in portal/api/streams.py: TooManyStreams(75, 429)
      +- ConfigError(78, 422)     SettingsInvalid, PackageDataInvalid, NoModelSelected,
      |                           PresetUnknown, PresetDoesNotFit, ModelDoesNotFit,
      |                           ModelFolderMissing, ModelFolderDamaged,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -62,8 +62,12 @@ CASES = (
         *(78, "revision-not-found", '"Apply Fix" action can do it: remove --revision.'),
         changes=(NO_REVISION,),
     ),
-    # What is not there cannot be taken away.
-    Case((TINY, "--tokenizer-revision", "v9"), 78, "revision-not-found", "--revision"),
+    # Of several revisions the one that is wrong is taken away.
+    Case(
+        (TINY, "--revision", "main", "--tokenizer-revision", "v9"),
+        *(78, "revision-not-found", "can do it: remove --tokenizer-revision."),
+        changes=(replace(NO_REVISION, name="--tokenizer-revision"),),
+    ),
     Case(
         *((TINY,), 75, "hub-rate-limited", ACTION),
         fault=hub_faults.rate_limited(3600),
