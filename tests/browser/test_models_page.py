@@ -105,8 +105,8 @@ def test_a_preset_opens_the_form_of_set_model(visit):
 
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    chosen = dialog.get_by_label("Model").locator("option:checked")
-    expect(chosen).to_have_text("Qwen3 0.6B")
+    chosen = dialog.get_by_role("radio", name="Qwen3 0.6B", exact=True)
+    expect(chosen).to_be_checked()
 
 
 def test_any_repository_has_its_answer(visit):

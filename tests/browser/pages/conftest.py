@@ -9,7 +9,6 @@ import pytest
 from support.portal_process import portal_process
 from support.portal_states import make_scene
 from support.settings_factory import make_settings
-from vllm_pkg.state import atomic
 
 
 @pytest.fixture(scope="session", name="portal")
@@ -24,11 +23,15 @@ def portal_fixture(tmp_path_factory):
 def settings_fixture(portal):
     """Settings over the volumes of that portal, emptied but for its token."""
     settings = portal.settings
-    secrets = settings.secrets_file.read_bytes()
-    for folder in (settings.main, settings.public):
-        shutil.rmtree(folder, ignore_errors=True)
-    atomic.make_folder(settings.main)
-    atomic.write_file(settings.secrets_file, secrets)
+    shutil.rmtree(settings.public, ignore_errors=True)
+    for path in settings.main.iterdir():
+        # Without it the portal would make a new token at once.
+        if path == settings.secrets_file:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
     return settings
 
 

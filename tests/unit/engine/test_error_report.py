@@ -133,7 +133,8 @@ def test_a_model_that_does_not_fit_names_its_change():
 
     known = report_error(error, (("org/name",), ()))
     unknown = report_error(error, None)
+    other = report_error(ServiceError("no"), (("org/name",), ()))
 
     assert known.changes == (SettingChange("--max-model-len", "2048"),)
     assert "set --max-model-len to 2048" in known.hint
-    assert unknown.changes == ()
+    assert unknown.changes == other.changes == ()

@@ -105,7 +105,8 @@ class LogsPage:
         self._task: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """See which logs there are."""
+        """See which logs there are, and whether something has failed by now."""
+        await self._portal.feed.look()
         self._logs = await asyncio.to_thread(list_logs, self._portal.settings)
 
     def draw(self, log_id: str, find: str) -> None:
