@@ -9,6 +9,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from support.portal_fixture import portal_fixture
 from support.portal_routes import WEBSOCKET
+from support.waiting import wait_until
 from vllm_pkg.portal.access import rules
 from vllm_pkg.portal.access.sessions import Sessions
 from vllm_pkg.state.portal_token import rotate_portal_token
@@ -26,6 +27,7 @@ PUBLIC = {
 # and whoever adds it says here what it is.
 CLOSED = [
     r"/(start|models|try|logs|machine|keys|settings|gallery)?",
+    r"/(actions/x|portal-static/x|logs/x/file|settings/(backup|support))",
     r"/(logout|openapi\.json|redoc|docs|favicon\.ico)",
     r"/docs/oauth2-redirect",
     r"/api/v1/.+",
@@ -59,9 +61,14 @@ def _wrong_credentials(portal):
     old = Sessions(token).open()
     rotate_portal_token(portal.settings)
     vars(portal).pop("session")
+    rotated = [("Authorization", f"Bearer {token}")]
+    wait_until(
+        lambda: portal.ask("GET", "/none", rotated).status == 401,
+        *(5, "the new token counts"),
+    )
     return {
         "nothing": [],
-        "a wrong token": [("Authorization", f"Bearer {token}")],
+        "a wrong token": rotated,
         "an empty token": [("Authorization", "Bearer ")],
         "another scheme": [("Authorization", f"Basic {portal.token}")],
         "the token twice": [portal.bearer(), portal.bearer()],

@@ -28,7 +28,7 @@ SECRETS = {
     "primary key": "PRIMprimPRIMprim123456",
     "named key": "NAMEnameNAMEname123456",
     "Hub token": "hf_TOKENtokenTOKENtoken",
-    "portal token": "PORTportPORTport123456789",
+    "portal token": "PORTportPORTport1234567890PORTportPORT",
     "variable": "variable+canary/value",
     "variable of the form": "form-canary-value",
     "option": "option-canary-value",

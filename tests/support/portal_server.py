@@ -63,8 +63,8 @@ class Answered:
 
     @property
     def cookie(self) -> str:
-        """What a browser would send back of the first cookie that was set."""
-        return self.values("set-cookie")[0].partition(";")[0]
+        """What a browser would send back of the first cookie that was set, if any."""
+        return next(iter(self.values("set-cookie")), "").partition(";")[0]
 
 
 @dataclass
@@ -120,8 +120,11 @@ class PortalServer:
 
     @cached_property
     def session(self) -> str:
-        """A session, as a browser sends it."""
-        return self.ask("GET", f"/login?token={self.token}").cookie
+        """A session, as a browser sends it; a new token counts within a moment."""
+        return wait_until(
+            lambda: self.ask("GET", f"/login?token={self.token}").cookie,
+            *(5, "the token counts"),
+        )
 
     def __enter__(self) -> Self:
         """Start it and wait until it answers."""

@@ -29,10 +29,10 @@ def starts_json(settings: Settings) -> dict[str, Any]:
     if present is not None and start is not None:
         named = {"model": start.model, "startedAt": start.started_at or None}
         present = named | present
-    key = start.key if start is not None else ""
+    present_id = start.key if start is not None else ""
     earlier = [
-        _run_json(model, run) | {"isSame": run_key == key}
-        for run_key, model, run in read_all_runs(settings)
+        _run_json(model, run) | {"isSame": run_id == present_id}
+        for run_id, model, run in read_all_runs(settings)
     ]
     earlier.sort(key=lambda run: str(run["startedAt"]), reverse=True)
     return {"present": present, "earlier": earlier}

@@ -124,7 +124,7 @@ def format_contents(contents: Contents) -> bytes:
         "created": contents.created,
         "members": [member.as_json() for member in contents.members],
     }
-    return documents.format_object(document | {_DIGEST: _digest(document)})
+    return documents.format_object(document | {_DIGEST: _checksum(document)})
 
 
 def parse_contents(data: bytes, program: str) -> Contents:
@@ -146,8 +146,8 @@ def parse_contents(data: bytes, program: str) -> Contents:
         raise BackupDamaged("it is no backup of vllm-pkg")
     # First: what a newer program writes may look like damage.
     _refuse_newer(document, program)
-    digest = document.pop(_DIGEST, None)
-    if digest != _digest(document):
+    told = document.pop(_DIGEST, None)
+    if told != _checksum(document):
         raise BackupDamaged("its list of files is damaged: its checksum is wrong")
     try:
         members = tuple(map(_member, document["members"]))
@@ -276,6 +276,6 @@ def _member(value: Any) -> Member:
     return Member(path, size_bytes, int(value["mode"], 8), str(value["sha256"]))
 
 
-def _digest(document: dict[str, Any]) -> str:
+def _checksum(document: dict[str, Any]) -> str:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
