@@ -14,7 +14,7 @@ ENGINE_DONE := $(VENV)/.engine-done$(addprefix -,$(VLLM_PKG_VARIANT))
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check fmt lint type options torture guarantees \
+.PHONY: help setup run test test-fast check fmt lint type options torture guarantees screenshots \
   rootfs-test clean
 
 help:  ## Show what can be made
@@ -54,6 +54,9 @@ options: $(ENGINE_DONE)  ## Write the table of options anew, out of the installe
 torture: $(ENGINE_DONE)  ## The long form of the guarantees: hours; PART=FILE: one file
 	@scripts/torture $(PART)
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
+
+screenshots: $(DEV_DONE)  ## Take the pictures of the portal (needs Chromium)
+	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/screenshots
 
 guarantees: $(ENGINE_DONE)  ## Try the guarantees, and write docs/guarantees.md
 	@$(BIN)/python -m pytest tests --guarantees=docs/guarantees/quick.json
