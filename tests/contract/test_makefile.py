@@ -53,6 +53,7 @@ def test_make_alone_lists_the_targets():
         "type",
         "options",
         "torture",
+        "screenshots",
         "guarantees",
         "rootfs-test",
         "clean",
