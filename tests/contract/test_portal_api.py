@@ -91,6 +91,7 @@ def test_a_wrong_input_names_its_field(portal):
     ("request_made", "refusal"),
     [
         (("GET", "/nothing", None), (404, "not-found")),
+        (("GET", "/nothing%0A", None), (404, "not-found")),
         (("GET", "/", None), (404, "not-found")),
         (("PUT", "/status", None), (405, "method-not-allowed")),
         (("GET", "/actions/nothing/input", None), (404, "unknown-action")),

@@ -13,6 +13,7 @@ from vllm_pkg import __version__
 from vllm_pkg.portal.access import login, nonces
 from vllm_pkg.portal.access.gate import Gate
 from vllm_pkg.portal.access.guard import Guard
+from vllm_pkg.portal.api import errors
 from vllm_pkg.portal.api.application import PREFIX, create_api
 from vllm_pkg.portal.api.healthz import Healthz
 from vllm_pkg.portal.feed import running
@@ -58,6 +59,8 @@ def create_application(portal: Portal) -> FastAPI:
     for page in PAGES:
         page.register(portal)
     app.mount(PREFIX, create_api(portal))
+    # A path with a line break matches no mount, and is answered here.
+    errors.install(app)
     ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
     # A poll costs no more than the guard and the comparison of its path.
     app.add_middleware(Healthz, feed=portal.feed)

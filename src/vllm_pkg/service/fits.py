@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vllm_pkg.actions.fit_answer import assess_in_time
 from vllm_pkg.actions.set_model import fit_all
+from vllm_pkg.engine.arguments import split_arguments
 from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.models.fit import force_preset
 from vllm_pkg.models.local import find_places
@@ -16,8 +17,6 @@ from vllm_pkg.state.store import load_store
 from vllm_pkg.state.switch import Selected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vllm_pkg.models.fit import PresetFit
     from vllm_pkg.settings import Settings
 
@@ -35,24 +34,24 @@ def presets_json(settings: Settings) -> list[dict[str, Any]]:
     return [_preset_json(fit) for fit in fit_all(settings)]
 
 
-def fit_json(
-    settings: Settings, model: str, arguments: Sequence[str] = ()
-) -> dict[str, Any]:
+def fit_json(settings: Settings, model: str, arguments: str = "") -> dict[str, Any]:
     """
     Say whether a model runs here, before a byte of it is downloaded.
 
     Args:
         settings: Settings in force.
         model: A preset, or a repository such as ``org/name``.
-        arguments: Further arguments of ``vllm serve``.
+        arguments: Further arguments of ``vllm serve``, quoted as in a shell.
     Returns:
         The verdict ``runs``, ``runs-with-change``, ``does-not-run`` or ``unknown``,
         with its reason, what to change and what it would need.
     Raises:
+        InvalidArgument: a quote stays open, or a control character stands in it.
         PresetDoesNotFit: the preset has no configuration for this kind of machine.
         ServiceError: the state cannot be read.
     """
-    serve_args = (*_serve_args(settings, model), *arguments)
+    more = split_arguments(arguments, ("arguments",)) if arguments.strip() else ()
+    serve_args = (*_serve_args(settings, model), *more)
     target = Selected(serve_args, load_store(settings).serve_env)
     context = action_context(settings)
     return as_json(assess_in_time(context, target, ANSWER_MAX_S))

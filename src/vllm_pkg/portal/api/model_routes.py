@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 
 from vllm_pkg.portal.api.given import GivenSettings
 from vllm_pkg.portal.api.shapes_models import (
-    Argument,
+    ArgumentText,
     CacheKey,
     CacheShape,
     CheckShape,
@@ -47,10 +47,14 @@ def list_models(settings: GivenSettings) -> dict[str, Any]:
 def get_fit(
     model: Annotated[ModelName, Query()],
     settings: GivenSettings,
-    argument: Annotated[list[Argument], Query(max_length=40)] = [],  # noqa: B006
+    arguments: Annotated[ArgumentText, Query()] = "",
 ) -> dict[str, Any]:
-    """Say whether a model runs here, before a byte of it is downloaded."""
-    return fits.fit_json(settings, model, argument)
+    """
+    Say whether a model runs here, before a byte of it is downloaded.
+
+    ``arguments`` are further ones of ``vllm serve``, quoted as in a shell.
+    """
+    return fits.fit_json(settings, model, arguments)
 
 
 @router.post(

@@ -25,7 +25,7 @@ Revision = Annotated[
 # An entry of the cache, as its list names it.
 CacheKey = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=300)]
 JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-Argument = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=2000)]
+ArgumentText = Annotated[str, Field(max_length=2000)]
 
 
 class PresetShape(Shape):
