@@ -3,9 +3,9 @@
 How fast pollers are answered: GET /healthz while a hundred event streams are open.
 
 Run it with ``PYTHONPATH=tests:bench .venv/bin/python bench/portal_polls.py``. It needs
-wrk, starts a portal over an empty instance, and writes bench/results/portal_polls.json
-and portal_polls.md. The state changes at every look, so that each stream is written to
-once a second. All addresses are loopback ones.
+wrk, starts a portal, and writes portal_polls.json and portal_polls.md into results/.
+The state is that of a start that goes on for the whole time, and its seconds grow: each
+look finds a change, so each stream is written to once a second.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from support.portal_api import PortalApi
+from support.service import free_port
+from vllm_pkg.clock import BootClock
+from vllm_pkg.engine.processes import own_identity
+from vllm_pkg.settings import load_settings
+from vllm_pkg.state import records
+from vllm_pkg.state.store import update_store
 
 RESULTS: Final = Path(__file__).parent / "results"
 POLL_PATH: Final = "/healthz?always=200"
@@ -114,13 +121,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         PortalApi(Path(folder)) as portal,
-        Streams(portal, arguments.streams) as streams,
     ):
-        rounds = [
-            poll(portal, arguments.connections, arguments.seconds)
-            for _ in range(arguments.rounds + 1)
-        ][1:]
-        memory_mib = _memory_mib(portal)
+        _begin_start(portal)
+        with Streams(portal, arguments.streams) as streams:
+            rounds = [
+                poll(portal, arguments.connections, arguments.seconds)
+                for _ in range(arguments.rounds + 1)
+            ][1:]
+            memory_mib = _memory_mib(portal)
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -137,6 +145,21 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "portal_memory_mib": memory_mib,
         "rounds": rounds,
     }
+
+
+def _begin_start(portal: PortalApi) -> None:
+    """Write down a start that goes on for as long as this program runs."""
+    settings = load_settings(portal.environment)
+    update_store(settings, lambda store: replace(store, serve_args=("org/name",)))
+    start = records.StartRecord(
+        process=own_identity(),
+        started_s=BootClock().now_s(),
+        host="127.0.0.1",
+        port=free_port(),
+        model="org/name",
+        phase="load",
+    )
+    records.write_record(settings.start_file, start)
 
 
 def _cpu_s(portal: PortalApi) -> float:
