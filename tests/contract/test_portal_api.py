@@ -18,6 +18,7 @@ from support.portal_api import PortalApi
 from support.waiting import wait_until
 from vllm_pkg.engine.recorder.log_file import begin_log
 from vllm_pkg.service.processes import Verb
+from vllm_pkg.state.identity import ProcessIdentity, is_alive
 
 REPOSITORY = "org/name"
 pytestmark = pytest.mark.timeout(180)
@@ -209,8 +210,8 @@ def test_a_download_outlives_the_portal(tmp_path):
     assert found["state"] in {"running", "stalled"}
     assert (status, ended["state"], again) == (204, "cancelled", 409)
     record = tmp_path / "main" / "run" / "jobs" / began["id"] / "record.json"
-    pid = json.loads(record.read_text())["process"]["pid"]
-    wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists(), 20, "its end")
+    process = ProcessIdentity(**json.loads(record.read_text())["process"])
+    wait_until(lambda: not is_alive(process, process.boot_id), 20, "its end")
 
 
 def test_logs_page_back_to_the_first_line(portal):
