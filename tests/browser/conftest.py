@@ -9,6 +9,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from support.portal_process import portal_process
 from support.settings_factory import make_settings
+from support.tools import require
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 20_000
@@ -16,20 +17,19 @@ TIMEOUT_S = 180
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what stands here, and skip it, visibly, where there is no Chromium."""
+    """Mark what stands here."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             # A portal and a browser may start first, on a machine with much to do.
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
-            if not CHROMIUM.exists():
-                item.add_marker(pytest.mark.skip(reason=f"{CHROMIUM} is not there"))
 
 
 @pytest.fixture(scope="module", name="chromium")
 def chromium_fixture():
     """Debian's Chromium; its event loop must end before tests that run their own."""
+    require(CHROMIUM.exists(), f"{CHROMIUM} is not there")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

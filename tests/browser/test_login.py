@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from support.portal_fixture import portal_fixture
+from support.tools import require_tool
 from vllm_pkg.state.portal_token import rotate_portal_token
 
 if TYPE_CHECKING:
@@ -20,12 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["portal_fixture"]
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.timeout(120)
 IS_CONNECTED = "window.did_handshake === true"
 TIMEOUT_MS = 40_000
 
@@ -65,9 +62,10 @@ class Visit:
 @pytest.fixture(name="browser", scope="module")
 def browser_fixture():
     """One Chromium."""
-    with playwright.sync_playwright() as driver:
+    chromium = require_tool("chromium")
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
+            executable_path=chromium, args=["--no-sandbox"]
         )
         yield browser
         browser.close()
@@ -212,10 +210,9 @@ def test_rotating_the_token_ends_an_open_page(visit):
 
 def test_the_login_is_accessible(visit):
     """The checker axe finds nothing on the page of the login, in neither theme."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     for theme in ("light", "dark"):
         visit.page.emulate_media(color_scheme=theme)
         visit.page.goto(f"{visit.portal.origin}/login?token=wrong")
         # axe runs as a script of the page, which this page has none of.
-        found = axe.Axe().run(visit.page)
+        found = Axe().run(visit.page)
         assert found.violations_count == 0, found.generate_report()

@@ -28,7 +28,7 @@ def last_lines(path: Path, size_bytes: int = TAIL_SIZE_BYTES) -> list[str]:
     Raises:
         StateUnreadable: it exists and cannot be read.
     """
-    stream = _open(path)
+    stream = open_log(path)
     if stream is None:
         return []
     with stream:
@@ -52,7 +52,7 @@ def follow(path: Path, sleep: Callable[[float], None] = time.sleep) -> Generator
     """
     # A character may be written in two parts: the rest of it comes with the next read.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    stream = _open(path)
+    stream = open_log(path)
     if stream is not None:
         stream.seek(0, os.SEEK_END)
     try:
@@ -64,7 +64,7 @@ def follow(path: Path, sleep: Callable[[float], None] = time.sleep) -> Generator
                 stream.close()
                 stream = None
             elif stream is None:
-                stream = _open(path)
+                stream = open_log(path)
                 if stream is None:
                     sleep(POLL_S)
             else:
@@ -91,7 +91,13 @@ def _split(text: str) -> list[str]:
     return text.replace("\r", "\n").split("\n")
 
 
-def _open(path: Path) -> BinaryIO | None:
+def open_log(path: Path) -> BinaryIO | None:
+    """
+    Open a log file for reading; None: there is none.
+
+    Raises:
+        StateUnreadable: it exists and cannot be read.
+    """
     try:
         return path.open("rb")
     except FileNotFoundError:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from vllm_pkg.errors import StateUnreadable
+from vllm_pkg.hosts.standalone.log_files import open_log
 from vllm_pkg.service.log_list import parts_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Tail:
         self.is_cut = left < 0 or len(chosen) < len(parts)
         for path, start in chosen:
             self.close()
-            self._stream = _open(path)
+            self._stream = open_log(path)
             if self._stream is None:
                 continue
             self._stream.seek(start)
@@ -76,7 +76,7 @@ class Tail:
             StateUnreadable: it cannot be read.
         """
         if self._stream is None:
-            self._stream = _open(self.path)
+            self._stream = open_log(self.path)
         elif os.fstat(self._stream.fileno()).st_size < self._stream.tell():
             self.close()
             return None
@@ -96,23 +96,13 @@ class Tail:
             # What came between the two looks at it.
             yield from self._rest(self._stream)
             self._stream.close()
-            self._stream = _open(self.path)
+            self._stream = open_log(self.path)
             if self._stream is not None:
                 yield from self._rest(self._stream)
 
     def _rest(self, stream: BinaryIO) -> Iterator[str]:
         while chunk := stream.read(CHUNK_BYTES):
             yield self._decoder.decode(chunk)
-
-
-def _open(path: Path) -> BinaryIO | None:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StateUnreadable(f"cannot read {path}: {reason}") from error
 
 
 def _was_replaced(path: Path, descriptor: int) -> bool:
