@@ -74,6 +74,7 @@ class Order:
         calls: System calls that are counted.
         mutant: Which wrong part takes the real one's place; empty means none.
         seed: For the random moments.
+        until: The kind of finding that ends it, for controls; empty means to the end.
     """
 
     how: str = SWEEP
@@ -82,6 +83,11 @@ class Order:
     calls: tuple[str, ...] = injection.CHANGING
     mutant: str = ""
     seed: int = 1
+    until: str = ""
+
+    def is_answered_by(self, findings: Findings) -> bool:
+        """Return whether what was looked for has been found."""
+        return bool(self.until and getattr(findings, self.until))
 
 
 @dataclass
@@ -130,6 +136,8 @@ def sweep(order: Order) -> Findings:
         todo = list(CASES)
         for when in range(1 + number % order.every, WHEN_MAX, order.every):
             todo = _round(todo, f"{call}:signal=SIGKILL", when, findings)
+            if order.is_answered_by(findings):
+                return findings
             if not todo:
                 break
     return findings
@@ -152,6 +160,8 @@ def kill_at_random(order: Order) -> Findings:
                 is_killed = _kill_one(settings, case, delay_s, findings)
                 place = f"switch {number} ({case})"
                 _check_store(settings, place, findings)
+                if order.is_answered_by(findings):
+                    return findings
                 if not is_killed or findings.kills >= order.kills:
                     break
                 findings.kills += 1
