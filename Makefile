@@ -51,15 +51,16 @@ type: $(DEV_DONE)  ## Check types
 options: $(ENGINE_DONE)  ## Write the table of options anew, out of the installed vLLM
 	@$(BIN)/python tests/support/serve_parser.py src/vllm_pkg/engine/options.json
 
-torture: $(ENGINE_DONE)  ## The long form of the guarantees: hours; PART=FILE: one file
+torture: $(ENGINE_DONE) $(DEV_DONE)  ## The long form of the guarantees: hours; PART=FILE: one file
 	@scripts/torture $(PART)
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 screenshots: $(DEV_DONE)  ## Take the pictures of the portal (needs Chromium)
 	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/screenshots
 
-guarantees: $(ENGINE_DONE)  ## Try the guarantees, and write docs/guarantees.md
-	@$(BIN)/python -m pytest tests --guarantees=docs/guarantees/quick.json
+guarantees: $(ENGINE_DONE) $(DEV_DONE)  ## Try the guarantees, and write docs/guarantees.md
+	@$(BIN)/python -m pytest tests --only-guarantees --guarantees=docs/guarantees/quick.json \
+	  --numprocesses=2 --dist=loadfile
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 rootfs-test:  ## Run and test in a fresh Debian (root, debootstrap); FAST=1: less

@@ -150,10 +150,12 @@ def _run_inner(folder, text, *arguments, **variables):
     ).stdout
 
 
-def test_the_recorder_writes_what_tests_say(tmp_path):
-    """Only recording tests run; rows, failures and skips stand in the file."""
-    shown = _run_inner(tmp_path, INNER, "--guarantees", tmp_path / "run.json")
-    assert "1 failed, 1 passed, 1 skipped, 1 deselected" in shown, shown
+@pytest.mark.parametrize("processes", [0, 2])
+def test_the_recorder_writes_what_tests_say(tmp_path, processes):
+    """Rows, failures and skips stand in the file, also from several processes."""
+    options = ("--only-guarantees", "--numprocesses", str(processes))
+    shown = _run_inner(tmp_path, INNER, "--guarantees", tmp_path / "run.json", *options)
+    assert "1 failed, 1 passed, 1 skipped" in shown, shown
 
     document = json.loads((tmp_path / "run.json").read_text())
     names = [row["id"] for row in document["rows"]]

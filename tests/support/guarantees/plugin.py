@@ -2,15 +2,17 @@
 The recorder: tests say what they tried, and a run of them becomes a file.
 
 A test asks for the fixture ``guarantee`` and calls it with its figures, before it
-asserts them. ``pytest --guarantees FILE`` runs only such tests and writes the file.
+asserts them. ``pytest --guarantees FILE`` writes the file, and with
+``--only-guarantees`` it runs only such tests. Rows travel in the reports of the tests,
+so that it is all the same whether pytest runs them itself or in several processes.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import pytest
 
@@ -31,6 +33,7 @@ FIXTURE: Final = "guarantee"
 # For each test of the long form; the marks and pyproject.toml say it of the quick one.
 LONG_TIMEOUT_S: Final = 14_400
 _OPTION: Final = "--guarantees"
+_ONLY: Final = "--only-guarantees"
 
 
 @dataclass
@@ -69,11 +72,16 @@ def is_long() -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that selects recording tests and names the file."""
+    """Add the option that names the file, and the one that selects recording tests."""
     parser.addoption(
         _OPTION,
         metavar="FILE",
-        help="run only the tests that record guarantees, and write them to FILE",
+        help="write what the tests record of guarantees to FILE",
+    )
+    parser.addoption(
+        _ONLY,
+        action="store_true",
+        help="run only the tests that record guarantees",
     )
 
 
@@ -90,12 +98,12 @@ def pytest_collection_modifyitems(
     """
     Give the long form its time, and leave out the tests that record nothing.
 
-    The latter only when a file was asked for.
+    The latter only when that was asked for.
     """
     if is_long():
         for item in items:
             _raise_timeout(item)
-    if not config.getoption(_OPTION):
+    if not config.getoption(_ONLY):
         return
     recording = [item for item in items if FIXTURE in _fixtures(item)]
     kept = set(recording)
@@ -104,7 +112,11 @@ def pytest_collection_modifyitems(
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember what failed or was skipped."""
+    """Remember what was recorded, and what failed or was skipped."""
+    if report.when == "call":
+        rows = (row for name, row in report.user_properties if name == FIXTURE)
+        # From another process it comes as JSON.
+        _SESSIONS[0].rows.extend(Row(**cast("dict[str, Any]", row)) for row in rows)
     if report.failed:
         _SESSIONS[0].failures.add(report.nodeid)
     if report.skipped:
@@ -114,7 +126,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the file that was asked for."""
     path = session.config.getoption(_OPTION)
-    if not path:
+    is_part = hasattr(session.config, "workerinput")
+    if not path or is_part:
         return
     recorder = session.config.stash[_KEY]
     run = Run(
@@ -132,7 +145,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(name=FIXTURE)
 def guarantee_fixture(request: pytest.FixtureRequest) -> Guarantee:
     """Return the function by which a test records its figures."""
-    recorder = request.config.stash[_KEY]
 
     def record(
         id: str,  # noqa: A002
@@ -143,8 +155,9 @@ def guarantee_fixture(request: pytest.FixtureRequest) -> Guarantee:
         unit: str,
         control: str = "",
     ) -> None:
-        node = request.node.nodeid
-        recorder.rows.append(Row(id, promise, node, tried, violations, unit, control))
+        name = request.node.nodeid
+        row = Row(id, promise, name, tried, violations, unit, control)
+        request.node.user_properties.append((FIXTURE, asdict(row)))
 
     return record
 
