@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,13 +22,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_TIMEOUT_S = 300.0
+# Linux gives 32768 and more to connections.
+PORTS = range(20_000, 32_000)
 PROGRAM = (sys.executable, "-m", "vllm_pkg")
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """
+    Return a TCP port that nothing listens on.
+
+    No connection of another test takes it before it is listened on: see `PORTS`.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+        ):
+            return port
 
 
 @dataclass
