@@ -41,6 +41,18 @@ def test_the_drawn_tree_names_every_class():
     assert [kind.__name__ for kind in ALL if kind.__name__ not in drawn] == []
 
 
+def test_the_package_offers_the_classes_of_its_modules():
+    """Whoever imports the package has each error that stands in a module of it."""
+    own = {
+        kind.__name__
+        for kind in ALL
+        if kind.__module__.startswith(f"{errors.__name__}.")
+    }
+
+    assert own
+    assert own - set(errors.__all__) == set()
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

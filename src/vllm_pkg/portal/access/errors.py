@@ -1,4 +1,4 @@
-"""Errors of those who are not let in to the portal; the tree is in errors.py."""
+"""Errors of those who are not let in to the portal; vllm_pkg.errors has the tree."""
 
 from __future__ import annotations
 
