@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from itsdangerous import URLSafeTimedSerializer
+from itsdangerous import URLSafeSerializer
 
 from support.portal_fixture import portal_fixture
 from support.portal_routes import WEBSOCKET
@@ -57,7 +57,7 @@ def _wrong_credentials(portal):
     """Return credentials that open nothing, by what is wrong with them."""
     name, _, value = portal.session.partition("=")
     token = portal.token
-    strange = URLSafeTimedSerializer("another key").dumps("id")
+    strange = URLSafeSerializer("another key").dumps("id")
     old = Sessions(token).open()
     rotate_portal_token(portal.settings)
     vars(portal).pop("session")

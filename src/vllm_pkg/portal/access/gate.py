@@ -63,7 +63,8 @@ class Gate:
 
     Args:
         settings: Whose portal it is.
-        clock: Decides when to look at the file again, and how long failures count.
+        clock: Decides when to look at the file again, and how long failures and
+            sessions count.
     """
 
     settings: Settings
@@ -170,7 +171,8 @@ class Gate:
         digest = sha256(token.encode()).digest() if token else b""
         # Another key in the same file has changed: sessions that were ended stay so.
         if not hmac.compare_digest(digest, self._opening.digest):
-            self._opening = _Opening(digest, Sessions(token) if token else None)
+            sessions = Sessions(token, self.clock) if token else None
+            self._opening = _Opening(digest, sessions)
 
     def _signature(self) -> Any:
         try:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from itsdangerous import TimestampSigner
 
 from support.fake_clock import FakeClock
 from support.settings_factory import make_settings
 from vllm_pkg.portal.access.asked import Asked
 from vllm_pkg.portal.access.gate import Gate
 from vllm_pkg.portal.access.rules import Credential
-from vllm_pkg.portal.access.sessions import LIFETIME_S, Sessions, set_cookie
 from vllm_pkg.state.portal_token import ensure_portal_token, rotate_portal_token
-
-TOKEN = "t" * 32
 
 
 @pytest.fixture(name="gate")
@@ -88,45 +84,3 @@ def test_another_change_of_the_file_keeps_ended_sessions_ended(gate):
 
     assert gate.find_session(asked(gate, cookie)) is None
     assert gate.find_session(asked(gate, gate.open_session())) is not None
-
-
-@pytest.mark.parametrize(
-    ("age_s", "counts"), [(LIFETIME_S - 60, True), (LIFETIME_S + 60, False)]
-)
-def test_a_session_ends_after_thirty_days(monkeypatch, age_s, counts):
-    """Its time is in the cookie, signed."""
-    sessions = Sessions(TOKEN)
-    now_s = TimestampSigner(b"x").get_timestamp()
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: now_s - age_s)
-    cookie = sessions.open()
-    monkeypatch.undo()
-
-    assert (sessions.find(cookie) is not None) == counts
-
-
-@pytest.mark.parametrize("cookie", ["", ".", "a.b.c", "ÿ.ÿ.ÿ", "x" * 9999, TOKEN])
-def test_what_was_not_signed_is_no_session(cookie):
-    """Any text at all is just no session."""
-    assert Sessions(TOKEN).find(cookie) is None
-
-
-def test_a_session_of_one_token_is_none_of_another():
-    """The token decides; one session is not the next."""
-    mine = Sessions(TOKEN)
-    cookie = mine.open()
-
-    assert mine.find(cookie) is not None
-    assert Sessions(TOKEN).find(cookie) is not None
-    assert Sessions("u" * 32).find(cookie) is None
-    assert mine.open() != cookie
-    assert TOKEN not in cookie
-
-
-def test_the_cookie_is_for_this_site_and_no_script():
-    """Over TLS it is for TLS alone; an empty one removes it."""
-    assert set_cookie("n", "v", is_secure=True) == (
-        b"n=v; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure"
-    )
-    assert set_cookie("n", "", is_secure=False) == (
-        b"n=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
-    )
