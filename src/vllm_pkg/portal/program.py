@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # supervisord sets it for what it starts.
 SUPERVISED_ENV: Final = "SUPERVISOR_ENABLED"
 RETRY_S: Final = 2.0
+# A proxy is on the same machine.
+PROXIES: Final = ("127.0.0.1", "::1")
 # Streams of events end only when they are told to.
 GRACE_S: Final = 2
 
@@ -80,11 +82,13 @@ def serve(settings: Settings, listening: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415
 
     from vllm_pkg.portal.application import create_application  # noqa: PLC0415
+    from vllm_pkg.portal.connections import BoundedConnection  # noqa: PLC0415
     from vllm_pkg.portal.context import Portal  # noqa: PLC0415
     from vllm_pkg.portal.feed import StateFeed  # noqa: PLC0415
 
     config = uvicorn.Config(
         create_application(Portal(settings, StateFeed(settings))),
+        http=BoundedConnection,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -93,6 +97,8 @@ def serve(settings: Settings, listening: socket.socket) -> None:
         # Who is believed about where a request comes from is a proxy that a person has
         # named; anybody else could be every source he likes.
         proxy_headers=bool(settings.portal_allowed_hosts),
+        # Said here, as a variable of the environment would say it otherwise.
+        forwarded_allow_ips=[*PROXIES],
     )
     for name in ("uvicorn.error", "nicegui"):
         logging.getLogger(name).addFilter(_is_worth_telling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 LOGOUT_PATH: Final = "/logout"
 HOME: Final = "/"
 BODY_SIZE_MAX: Final = 4096
+BODY_ARRIVAL_S: Final = 10.0
 _SEE_OTHER: Final = 303
 
 
@@ -57,10 +60,13 @@ class _Doors:
     async def log_in(self, request: Request) -> Response:
         """Log in whoever has typed the token."""
         body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_SIZE_MAX:
-                break
+        # A form that does not come is one without a token.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BODY_ARRIVAL_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > BODY_SIZE_MAX:
+                        break
         return self._try(request, _field(body[:BODY_SIZE_MAX]) or "")
 
     async def log_out(self, request: Request) -> Response:
