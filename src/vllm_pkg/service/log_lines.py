@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
+
+from vllm_pkg.service.log_levels import Level, level_of
 
 CHARACTERS_MAX: Final = 4000
 _CUT: Final = " [...]"
@@ -20,29 +21,6 @@ _ESCAPES: Final = re.compile(
 )
 # Tab and newline apart, which browsers and terminals understand alike.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-# vLLM and uvicorn begin a line with it, some after the name of a process.
-_LEVEL: Final = re.compile(
-    r"^(?:\([^)]{1,80}\)\s+)*(DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)\b"
-)
-
-
-class Level(StrEnum):
-    """How serious a line is."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-_LEVELS: Final = {
-    "DEBUG": Level.DEBUG,
-    "INFO": Level.INFO,
-    "WARNING": Level.WARNING,
-    "ERROR": Level.ERROR,
-    "CRITICAL": Level.ERROR,
-    "FATAL": Level.ERROR,
-}
 
 
 @dataclass(frozen=True)
@@ -52,19 +30,19 @@ class LogLine:
 
     Args:
         text: What is shown, without colours.
-        level: What the line says of itself; None: nothing, as in a traceback.
+        level: What the line says of itself, without the lines around it.
         is_progress: Whether it was written over, as a progress bar does.
     """
 
     text: str
-    level: Level | None = None
+    level: Level = Level.OTHER
     is_progress: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
             "text": self.text,
-            "level": None if self.level is None else self.level.value,
+            "level": None if self.level is Level.OTHER else self.level.name.lower(),
             "isProgress": self.is_progress,
         }
 
@@ -93,5 +71,4 @@ def _shown(data: bytes, *, is_progress: bool) -> LogLine | None:
         return None
     if len(text) > CHARACTERS_MAX:
         text = text[:CHARACTERS_MAX] + _CUT
-    found = _LEVEL.match(text)
-    return LogLine(text, _LEVELS[found[1]] if found else None, is_progress)
+    return LogLine(text, level_of(text, Level.OTHER), is_progress)

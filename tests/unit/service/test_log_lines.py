@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_pkg.service.log_lines import CHARACTERS_MAX, Level, LogLine, read_line
+from vllm_pkg.service.log_levels import Level
+from vllm_pkg.service.log_lines import CHARACTERS_MAX, LogLine, read_line
 
 
 @pytest.mark.parametrize("data", [b"", b"   ", b"\r", b"\x1b[0m", b" \r \r", b"\x07"])
@@ -18,18 +19,14 @@ def test_an_empty_line_is_left_out(data):
     [
         (b"INFO 11-28 16:08:28 [core.py:1] ready", Level.INFO),
         (b"(EngineCore pid=12) WARNING 11-28 slow", Level.WARNING),
-        (b"(APIServer pid=1) (Worker_TP0 pid=2) ERROR 11-28 no", Level.ERROR),
-        (b"CRITICAL: gone", Level.ERROR),
-        (b"FATAL gone", Level.ERROR),
-        (b"DEBUG x", Level.DEBUG),
-        (b"INFO:     Application startup complete.", Level.INFO),
-        (b"INFORMATION for you", None),
-        (b'  File "x.py", line 3, in INFO', None),
+        (b"Traceback (most recent call last):", Level.ERROR),
+        (b"INFORMATION for you", Level.OTHER),
+        (b'  File "x.py", line 3, in INFO', Level.OTHER),
         (b"\x1b[32mINFO\x1b[0m in colour", Level.INFO),
     ],
 )
-def test_the_level_is_what_the_line_begins_with(data, level):
-    """It stands first, or after the names of processes; elsewhere it is only a word."""
+def test_the_level_is_what_a_line_says_of_itself(data, level):
+    """It is told by the line as it is shown, without the lines around it."""
     line = read_line(data)
 
     assert line is not None
@@ -39,9 +36,9 @@ def test_the_level_is_what_the_line_begins_with(data, level):
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"10%\r50%\r100%", LogLine("100%", None, is_progress=True)),
-        (b"10%\r50%\r", LogLine("50%", None, is_progress=True)),
-        (b"\r10%", LogLine("10%", None, is_progress=True)),
+        (b"10%\r50%\r100%", LogLine("100%", is_progress=True)),
+        (b"10%\r50%\r", LogLine("50%", is_progress=True)),
+        (b"\r10%", LogLine("10%", is_progress=True)),
         (b"a line of Windows\r", LogLine("a line of Windows")),
         (b"caf\xc3\xa9 \xff", LogLine("café \ufffd")),
         (b"\x1b]0;title\x07\x1b[1;31mred\x1b[0m\x1b(B", LogLine("red")),

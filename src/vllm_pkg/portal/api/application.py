@@ -8,6 +8,7 @@ from fastapi import FastAPI, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from vllm_pkg import __version__
+from vllm_pkg.portal.access.sessions import cookie_name
 from vllm_pkg.portal.api import (
     action_routes,
     errors,
@@ -44,7 +45,7 @@ def create_api(portal: Portal) -> FastAPI:
         portal: What its routes are given.
     """
     session = APIKeyCookie(
-        name=f"vllm-pkg-session-{portal.settings.portal_port}",
+        name=cookie_name(portal.settings.portal_port),
         scheme_name="session",
         description="The cookie that the login link sets.",
         auto_error=False,

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from vllm_pkg.portal.api.given import Shape
-from vllm_pkg.service.log_lines import Level
 from vllm_pkg.service.processes import Verb
 from vllm_pkg.state.secrets import Role
 
@@ -100,7 +99,7 @@ class LineShape(Shape):
     """One line of a log, as a terminal shows it."""
 
     text: str
-    level: Level | None
+    level: Literal["error", "warning", "info", "debug"] | None
     is_progress: bool
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vllm_pkg.portal.logs.document import LogDocument, LogShelf, Reader
-    from vllm_pkg.portal.logs.levels import Level
     from vllm_pkg.portal.logs.log_view import LogView
+    from vllm_pkg.service.log_levels import Level
 
 COPIED_LINES_MAX: Final = 10_000
 _NOWHERE: Final = -1

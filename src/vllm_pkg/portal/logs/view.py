@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from vllm_pkg.engine.diagnosis.lines import read_line
 from vllm_pkg.engine.exit_report import START_MARK
-from vllm_pkg.portal.logs.levels import Level, level_of
+from vllm_pkg.service.log_levels import Level, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,9 @@ from vllm_pkg.portal.frame import page_frame, request_texts
 from vllm_pkg.portal.logs import log_view
 from vllm_pkg.portal.logs.document import LogShelf
 from vllm_pkg.portal.logs.failed_start import ENGINE_LOG_ID, log_of_failure
-from vllm_pkg.portal.logs.levels import Level
 from vllm_pkg.portal.logs.log_view import LogView
 from vllm_pkg.portal.logs.reading import Reading
+from vllm_pkg.service.log_levels import Level
 from vllm_pkg.service.log_list import Log, list_logs, log_path, read_text
 
 if TYPE_CHECKING:

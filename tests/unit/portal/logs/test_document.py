@@ -11,8 +11,8 @@ from nicegui import core
 from vllm_pkg.errors import StateUnreadable
 from vllm_pkg.portal.logs import document as document_module
 from vllm_pkg.portal.logs.document import LogDocument, LogShelf, Reader
-from vllm_pkg.portal.logs.levels import Level
 from vllm_pkg.portal.logs.view import View
+from vllm_pkg.service.log_levels import Level
 
 
 def _reader(document: LogDocument) -> Reader:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vllm_pkg.portal.logs.levels import Level
 from vllm_pkg.portal.logs.view import LINE_SHOWN_MAX, Lines, View, first_line_of
+from vllm_pkg.service.log_levels import Level
 
 LOG = [
     *("INFO: one", "ERROR: two", "  of two", "WARNING: three"),

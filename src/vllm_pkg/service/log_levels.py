@@ -39,17 +39,17 @@ _LETTERS: Final = {
     "W": Level.WARNING,
     "I": Level.INFO,
 }
+# A worker's line may pass through another process, which puts its name before it.
+_PROCESSES: Final = r"(?:\([\w.]{1,60} pid=\d+\) ?){0,4}"
 # "(EngineCore pid=9) ERROR 11-21 ...", "INFO:     ...", "2026-11-28 16:09:54,123 WARN".
 _WORD: Final = re.compile(
-    r"(?:\([\w.]{1,60} pid=\d+\) ?)?"
-    r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,+:Z-]*\]? )?"
+    _PROCESSES + r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,+:Z-]*\]? )?"
     r"\[?(" + "|".join(_WORDS) + r")\b[\]:]?(?:\s|$|[\w.]+:)"
 )
 # "[W1128 16:00:00.123456 ...", of libraries in C++.
 _LETTER: Final = re.compile(r"\[?([FEWI])\d{4} \d\d:\d\d:\d\d")
 _RAISED: Final = re.compile(
-    r"(?:\([\w.]{1,60} pid=\d+\) ?)?"
-    r"(?:Traceback \(most recent call last\):|error: |Fatal Python error"
+    _PROCESSES + r"(?:Traceback \(most recent call last\):|error: |Fatal Python error"
     r"|terminate called|[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)(?::|$))"
 )
 _WARNED: Final = re.compile(r"\S[^:]*:\d+: [A-Za-z]*Warning: |[A-Za-z]*Warning: ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_pkg.portal.logs.levels import Level, level_of
+from vllm_pkg.service.log_levels import Level, level_of
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,10 @@ from vllm_pkg.portal.logs.levels import Level, level_of
     [
         ("(EngineCore pid=9) ERROR 11-21 20:00:01 [core.py:700] boom", Level.ERROR),
         ("(APIServer pid=9) INFO 11-21 20:00:01 [api.py:7] error: no", Level.INFO),
+        ("(APIServer pid=1) (Worker_TP0 pid=2) ERROR 11-28 no", Level.ERROR),
         ("WARNING 11-21 20:00:01 [arg.py:1] careful", Level.WARNING),
+        ("FATAL gone", Level.ERROR),
+        ("INFO:     Application startup complete.", Level.INFO),
         ("(APIServer pid=9) INFO:     127.0.0.1:1 - GET /health", Level.INFO),
         ("WARNING:root:careful", Level.WARNING),
         ("CRITICAL: boom", Level.ERROR),
