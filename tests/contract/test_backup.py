@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
+from support.backup_fixtures import archive_fixture, state_settings_fixture
 from support.backups import (
     KEY,
     OTHER_KEY,
@@ -40,6 +41,8 @@ from vllm_pkg.service.backup.writing import backup_name, create_backup
 from vllm_pkg.state.credentials import load_key
 from vllm_pkg.state.store import load_store
 
+__all__ = ["archive_fixture", "state_settings_fixture"]
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | WORDS,
@@ -57,23 +60,6 @@ STORES = st.fixed_dictionaries(
         "newer": VALUES,
     },
 )
-
-
-@pytest.fixture(name="state_settings")
-def state_settings_fixture(tmp_path):
-    """Settings of an instance that has a state."""
-    settings = make_settings(tmp_path / "here")
-    write_state(settings)
-    return settings
-
-
-@pytest.fixture(name="archive")
-def archive_fixture(tmp_path, state_settings):
-    """A backup of another state than the present one."""
-    path = tmp_path / "backup.tar"
-    create_backup(state_settings, path)
-    write_state(state_settings, OTHER_KEY)
-    return path
 
 
 def test_a_state_comes_back(tmp_path, state_settings):

@@ -9,6 +9,7 @@ from collections import namedtuple
 
 import pytest
 
+from support.backup_fixtures import archive_fixture, state_settings_fixture
 from support.backups import (
     OTHER_KEY,
     Archive,
@@ -19,7 +20,6 @@ from support.backups import (
     write_models,
     write_state,
 )
-from support.settings_factory import make_settings
 from vllm_pkg import __version__
 from vllm_pkg.errors import ModelInUse, StateLocked, StateWriteFailed
 from vllm_pkg.service.backup.errors import (
@@ -33,22 +33,7 @@ from vllm_pkg.service.backup.restoring import restore_backup
 from vllm_pkg.service.backup.writing import create_backup
 from vllm_pkg.state import atomic, locks
 
-
-@pytest.fixture(name="state_settings")
-def state_settings_fixture(tmp_path):
-    """Settings of an instance that has a state."""
-    settings = make_settings(tmp_path / "here")
-    write_state(settings)
-    return settings
-
-
-@pytest.fixture(name="archive")
-def archive_fixture(tmp_path, state_settings):
-    """A backup of another state than the present one."""
-    path = tmp_path / "backup.tar"
-    create_backup(state_settings, path)
-    write_state(state_settings, OTHER_KEY)
-    return path
+__all__ = ["archive_fixture", "state_settings_fixture"]
 
 
 @pytest.mark.parametrize(
