@@ -15,7 +15,9 @@ from support.fake_host import make_fake_host
 from support.settings_factory import make_settings
 from support.small_disk import small_disk
 from support.waiting import wait_until
+from vllm_pkg import __version__
 from vllm_pkg.errors import InvalidArgument, StateWriteFailed
+from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.service.support import bundle
 from vllm_pkg.service.support.bundle import bundle_name, write_bundle
 from vllm_pkg.service.support.redaction import Redactor
@@ -188,6 +190,35 @@ def test_t28_no_secret_is_in_the_bundle(planted, tmp_path, guarantee):
     assert json.loads(members["state/keys.json"])["namedKeys"] == 1
     documents = [name for name in members if name.endswith(".json")]
     assert len([json.loads(members[name]) for name in documents]) > 15
+
+
+def test_a_bundle_holds_what_helpers_ask_for(planted, tmp_path, monkeypatch):
+    """Versions, hardware, settings, the last start's log, the last failure, and how
+    health has changed: each is there with its content, and told of in the README."""
+    monkeypatch.setenv("CUDA_CANARY", "engine-canary-value")
+    monkeypatch.setenv("VLLM_PKG_VARIANT", "cpu")
+    write_bundle(planted, tmp_path / "b.zip")
+    members = _members(tmp_path / "b.zip")
+    made = {
+        name: json.loads(content)
+        for name, content in members.items()
+        if name.endswith(".json")
+    }
+    told = members["README.txt"].decode()
+
+    assert made["versions.json"]["package"] == __version__
+    assert made["versions.json"]["pinnedEngine"] == load_manifest().engine_version
+    assert made["hardware.json"]["tier"]
+    assert made["settings.json"]["inForce"]["portal_port"] == planted.portal_port
+    shown = made["settings.json"]["environment"]
+    assert (shown["VLLM_PKG_VARIANT"], shown["CUDA_CANARY"]) == ("cpu", "***")
+    assert b"engine-canary-value" not in b"".join(members.values())
+    assert b"READABLE line of a log" in members["logs/last-start.log"]
+    assert made["run/last-failure.json"]["at"] == "2026-01-01T12:00:00+00:00"
+    assert made["run/last-failure.json"]["log_tail"][-1] == "READABLE line of a log"
+    assert made["run/health-history.json"][0]["result"] == "failure"
+    places = {re.sub(r"/.*", "/", name) for name in members} - {"README.txt"}
+    assert [place for place in places if place not in told] == []
 
 
 def test_t28_the_test_finds_what_is_not_hidden(planted, tmp_path, monkeypatch):
