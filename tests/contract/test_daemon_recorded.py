@@ -19,7 +19,7 @@ from support.hub_server import HubServer
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
 from vllm_pkg.engine.phases import Phase
-from vllm_pkg.hosts.standalone.recorded_start import last_log
+from vllm_pkg.engine.recorded_start import last_log
 from vllm_pkg.models.uses import read_uses
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import is_alive
@@ -205,6 +205,7 @@ def test_the_log_of_a_start_ends_with_the_last_word(daemon):
     log = last_log(daemon.settings)
 
     assert code == 1
+    assert log is not None
     assert log.parent == daemon.settings.logs_dir
     assert log.stat().st_mode & 0o777 == 0o600
     lines = log.read_text().splitlines()
@@ -234,6 +235,7 @@ def test_every_start_has_a_log(daemon):
     daemon.start().wait(30)
     second = last_log(daemon.settings)
 
+    assert first is not None
     assert first != second
     assert first.is_file()
     assert sorted(Path(daemon.settings.logs_dir).glob("engine-*.log")) == [

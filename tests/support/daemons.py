@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support.service import free_port
@@ -14,11 +16,18 @@ from support.tools import require, require_tool
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.fake_vllm import FakeVllm
 
+_TESTS = str(Path(__file__).parents[1])
 KEY = "abcdefghijABCDEFGHIJ01"
+# Becomes a program in a network of its own, once its loopback device is up.
+_WITH_LOOPBACK = """\
+import os, sys
+sys.path.insert(0, sys.argv.pop(1))
+from support.without_network import bring_loopback_up
+bring_loopback_up()
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 @dataclass
@@ -62,7 +71,7 @@ class Daemon:
         unshare = require_tool("unshare")
         done = subprocess.run([unshare, "--net", "true"], check=False)
         require(done.returncode == 0, "a network of its own is not permitted")
-        self.prefix = (unshare, "--net")
+        self.prefix = (unshare, "--net", sys.executable, "-c", _WITH_LOOPBACK, _TESTS)
         self.variables |= {
             "VLLM_PKG_PROFILE": "startos",
             "VLLM_PKG_VARIANT": variant,

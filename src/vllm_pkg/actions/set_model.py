@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vllm_pkg.actions import custom_model, forms
 from vllm_pkg.actions.fit_answer import assess_in_time
+from vllm_pkg.actions.last_failure import describe_last_failure
 from vllm_pkg.actions.prepared_switch import (
     ask_for_switch,
     describe_last_switch,
@@ -46,6 +47,8 @@ from vllm_pkg.state.switch import Selected
 from vllm_pkg.state.switch_file import drop_switches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vllm_pkg.hardware.facts import Hardware
     from vllm_pkg.models.fit import PresetFit
     from vllm_pkg.settings import Settings
@@ -104,9 +107,13 @@ class SetModel:
         """
         hardware = context.hardware()
         fits = fit_presets(hardware, find_places(context.settings))
-        description = _description(hardware, describe_last_switch(context.settings))
-        spec = {CONFIG: _config_field(fits, description)}
-        return ActionInput(spec, _prefill(spec, load_store(context.settings)))
+        store = load_store(context.settings)
+        news = (
+            describe_last_switch(context.settings),
+            describe_last_failure(context.settings, store),
+        )
+        spec = {CONFIG: _config_field(fits, _description(hardware, news))}
+        return ActionInput(spec, _prefill(spec, store))
 
     def run(self, context: ActionContext, value: dict[str, Any]) -> ActionOutcome:
         """
@@ -190,8 +197,8 @@ def _label(fit: PresetFit) -> str:
     return f"{fit.preset.name}{reason}"
 
 
-def _description(hardware: Hardware, last_switch: str | None) -> str:
-    return " ".join((_ABOUT, *hardware.notes, *filter(None, (last_switch,))))
+def _description(hardware: Hardware, news: Iterable[str | None]) -> str:
+    return " ".join((_ABOUT, *hardware.notes, *filter(None, news)))
 
 
 def _prefill(spec: forms.InputSpec, store: Store) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ works unchanged.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -30,6 +31,7 @@ from vllm_pkg.engine.fetching import (
     needs_fetching,
 )
 from vllm_pkg.engine.hub_token import hub_variables
+from vllm_pkg.engine.last_end import note_last_end
 from vllm_pkg.engine.launching import become_engine, begin_start
 from vllm_pkg.engine.options import load_options
 from vllm_pkg.engine.start_facts import read_start_facts
@@ -40,6 +42,7 @@ from vllm_pkg.errors import (
     PortInUse,
     ServiceError,
     SettingsInvalid,
+    StateError,
 )
 from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.hardware.facts import Tier
@@ -228,6 +231,9 @@ def _prepare(settings: Settings, said: list[str]) -> Plan:
         # Before the plan: it asks NVML, which is found through that cache, too.
         _refresh_linker_cache()
     ended = _end_earlier_engine(settings)
+    # It only tells why a start failed: no reason for another one to fail.
+    with contextlib.suppress(StateError):
+        note_last_end(settings, BootClock())
     # A record of an earlier start would make this one look like a crash.
     atomic.remove_file(settings.start_file)
     plan = plan_start(settings)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vllm_pkg.engine.diagnosis.changes import Selection
+    from vllm_pkg.engine.diagnosis.matcher import Cause
     from vllm_pkg.errors import ServiceError
 
 START_MARK: Final = "=== vllm-pkg: engine start"
@@ -46,6 +47,16 @@ TRY_LATER_EXIT_CODE: Final = 75
 # This one seldom does: who has a port keeps it.
 _PORT_CAUSE: Final = PortInUse.code
 REVISION_OPTIONS: Final = ("--revision", "--tokenizer-revision", "--code-revision")
+
+KILLED_EXIT_CODE: Final = -9
+_END: Final = "The engine ended"
+_SEE_LOGS: Final = "See the service logs for the rest."
+# What vLLM says when it gets a signal to end, while it serves and while it loads.
+# Source: vLLM 0.32, entrypoints/launchers/launcher.py and api_server/entry.py.
+_STOP_MARKS: Final = (
+    "[shutdown] API server: shutdown triggered",
+    "KeyboardInterrupt: terminated",
+)
 
 _CAUSE: Final = re.compile(
     r"^(?:vllm(?: serve)?: error: |error: |[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)"
@@ -99,28 +110,72 @@ def report_exit(
         selected: What was served: only what it has can be taken away; None: it is not
             known.
     """
+    reading = _read(lines)
+    named = reading.diagnosis.finish(exit_code)
+    summary = f"The engine ended with {_status(exit_code)}"
+    report = (
+        _unnamed_report(reading, summary, _hint(exit_code))
+        if named is None
+        else _named_report(reading, summary, named, selected)
+    )
+    return replace(report, is_final=report.is_final or is_final_exit(exit_code))
+
+
+def report_end(
+    lines: Iterable[str], selected: Selection | None, *, is_short_of_memory: bool
+) -> ExitReport | None:
+    """
+    Report on an engine's end whose exit status nobody has seen.
+
+    Args:
+        lines: As `report_exit` takes them.
+        selected: As `report_exit` takes it.
+        is_short_of_memory: Whether the kernel has ended programs for want of memory
+            since the engine's start.
+    Returns:
+        None when the log has no error that would have ended it, as after a stop: it may
+        have been ended from outside.
+    """
+    reading = _read(lines)
+    if reading.is_stopped:
+        return None
+    named = reading.diagnosis.finish(None)
+    is_told = reading.cause is not None and not reading.diagnosis.is_serving
+    if named is None and not is_told and is_short_of_memory:
+        named = reading.diagnosis.finish(KILLED_EXIT_CODE)
+    if named is not None:
+        return _named_report(reading, _END, named, selected)
+    return _unnamed_report(reading, _END, _SEE_LOGS) if is_told else None
+
+
+def _read(lines: Iterable[str]) -> _Reading:
     reading = _Reading()
     for line in lines:
         reading.feed(line)
-    named = reading.diagnosis.finish(exit_code)
-    is_final = is_final_exit(exit_code) or (named is not None and named.is_final)
-    summary = f"The engine ended with {_status(exit_code)}"
-    holders = reading.holder_hint()
-    if named is None:
-        cause = reading.cause
-        return ExitReport(
-            summary=f"{summary}: {cause}." if cause else f"{summary}.",
-            hint=holders or _hint(exit_code),
-            is_final=is_final,
-            log_tail=reading.tail,
-        )
+    return reading
+
+
+def _unnamed_report(reading: _Reading, summary: str, hint: str) -> ExitReport:
+    cause = reading.cause
+    return ExitReport(
+        summary=f"{summary}: {cause}." if cause else f"{summary}.",
+        hint=reading.holder_hint() or hint,
+        is_final=False,
+        log_tail=reading.tail,
+    )
+
+
+def _named_report(
+    reading: _Reading, summary: str, named: Cause, selected: Selection | None
+) -> ExitReport:
     changes = named.changes
     if selected is not None:
         changes = useful_changes(*selected, changes, load_options())
+    hints = (reading.holder_hint(), named.fix, _offer(changes))
     return ExitReport(
         summary=f"{summary}. {named.explanation}",
-        hint=" ".join(filter(None, (holders, named.fix, _offer(changes)))),
-        is_final=is_final,
+        hint=" ".join(filter(None, hints)),
+        is_final=named.is_final,
         log_tail=reading.tail,
         cause=named.id,
         explanation=named.explanation,
@@ -195,14 +250,17 @@ def is_final_exit(exit_code: int) -> bool:
 
 def find_cause(lines: Iterable[str]) -> str | None:
     """Return the first line that names a specific error, without its prefix."""
-    reading = _Reading()
-    for line in lines:
-        reading.feed(line)
-    return reading.cause
+    return _read(lines).cause
 
 
 class _Reading:
-    """What is kept of a log while it passes by: little, however long it is."""
+    """
+    What is kept of a log while it passes by: little, however long it is.
+
+    Attributes:
+        diagnosis: The named causes.
+        is_stopped: Whether the engine was told to end.
+    """
 
     def __init__(self) -> None:
         self.diagnosis = Diagnosis(load_causes())
@@ -210,6 +268,7 @@ class _Reading:
         self._specific: str | None = None
         self._generic: str | None = None
         self._holders: list[str] = []
+        self.is_stopped = False
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -228,6 +287,7 @@ class _Reading:
         self._tail.append(raw[:LINE_CHARACTERS_MAX])
         if line.text.startswith(HOLDER_MARK) and len(self._holders) < HOLDERS_MAX:
             self._holders.append(line.text)
+        self.is_stopped |= line.text.startswith(_STOP_MARKS)
         if line.is_error and self._specific is None:
             self._look_for_error(line.text.strip())
 
@@ -267,4 +327,4 @@ def _hint(exit_code: int) -> str:
         return "The machine may be out of memory; if so, choose a smaller model."
     if exit_code in _SELECTION_EXIT_CODES:
         return 'Correct the model or its arguments with the "Set Model" action.'
-    return "See the service logs for the rest."
+    return _SEE_LOGS

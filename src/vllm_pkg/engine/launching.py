@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from vllm_pkg.engine import processes
 from vllm_pkg.engine.command import served_name
+from vllm_pkg.engine.diagnosis.changes import fingerprint
+from vllm_pkg.engine.last_end import count_memory_kills
 from vllm_pkg.engine.phases import Phase
 from vllm_pkg.engine.recorder.history import start_id
 from vllm_pkg.engine.recorder.log_file import begin_log
@@ -52,6 +54,8 @@ def begin_start(settings: Settings, store: Store, started_s: float) -> StartReco
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         key=start_id(store.serve_args, load_manifest().engine_version),
         phase=Phase.PREPARE.value,
+        selection=fingerprint(store.serve_args, store.serve_env),
+        memory_kills=count_memory_kills(),
     )
     records.write_record(settings.start_file, record)
     _note_use(settings, store)

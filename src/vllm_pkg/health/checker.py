@@ -102,6 +102,8 @@ class Observation:
         preparation: How far a switch is that is being prepared, None when there is
             none, or nothing of it has been downloaded.
         is_host_stopping: Whether what starts the engine has been told to end.
+        earlier_failure: Why a start before the present one failed, which served the
+            same and never got ready; None when none did.
     """
 
     is_model_selected: bool
@@ -117,6 +119,7 @@ class Observation:
     switch_note: str | None = None
     preparation: SwitchProgress | None = None
     is_host_stopping: bool = False
+    earlier_failure: FailureRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def _silent(observation: Observation) -> HealthResult:
     download = _download_of_start(observation)
     if download is not None and download.is_moving(observation.now_s):
         return _with_detail(Result.FAILURE, TIMED_OUT, observation)
-    return HealthResult(Result.FAILURE, TIMED_OUT)
+    return HealthResult(Result.FAILURE, _with_failure(TIMED_OUT, observation))
 
 
 def check_download(observation: Observation) -> HealthResult:
@@ -231,8 +234,17 @@ def _with_detail(result: Result, text: str, observation: Observation) -> HealthR
     if start is None:
         return HealthResult(result, text)
     detail = describe_start(start, observation.now_s)
-    message = f"{text} {detail}" if detail else text
+    message = _with_failure(f"{text} {detail}" if detail else text, observation)
     return HealthResult(result, message, detail=detail, phase=start.phase)
+
+
+def _with_failure(text: str, observation: Observation) -> str:
+    """Return a text that is followed by why the start before failed, if it did."""
+    failure = observation.earlier_failure
+    if failure is None:
+        return text
+    why = f"{failure.summary} {failure.fix or failure.hint}"
+    return f"{text} The start before this one failed: {why}"
 
 
 def _not_running(observation: Observation) -> HealthResult:

@@ -70,6 +70,9 @@ def observe(settings: Settings, clock: Clock) -> Observation:
         stall = _stall(settings, start, clock) if api is Api.READY else None
         # It may have ended since; what answered need not be the engine then.
         engine = _engine_state(start, boot_id)
+    if engine is Engine.ENDED and settings.profile is Profile.STARTOS:
+        _note_end(settings, clock)
+    failure = records.read_failure(settings)
     now_s = clock.now_s()
     host = _running_host(settings, boot_id)
     return Observation(
@@ -80,7 +83,8 @@ def observe(settings: Settings, clock: Clock) -> Observation:
         elapsed_s=now_s - start.started_s if start else 0.0,
         api=api,
         api_status=status,
-        failure=_failure_since(records.read_failure(settings), start, boot_id),
+        failure=_failure_since(failure, start, boot_id),
+        earlier_failure=_failure_before(failure, start),
         stall=stall,
         start=start,
         now_s=now_s,
@@ -196,6 +200,27 @@ def _failure_since(
     if failure is None or failure.boot_id != boot_id:
         return None
     return failure if start is None or failure.at_s >= start.started_s else None
+
+
+def _failure_before(
+    failure: records.FailureRecord | None, start: records.StartRecord | None
+) -> records.FailureRecord | None:
+    """Return why an earlier start of the same failed; readiness removes the record."""
+    if failure is None or start is None or start.selection is None:
+        return None
+    is_earlier = (
+        failure.boot_id == start.process.boot_id and failure.at_s < start.started_s
+    )
+    return failure if is_earlier and failure.selection == start.selection else None
+
+
+def _note_end(settings: Settings, clock: Clock) -> None:
+    """Find out why the engine has ended, where nobody else does before the next one."""
+    # Rarely needed: nearly all engines that are asked for run.
+    from vllm_pkg.engine.last_end import note_last_end  # noqa: PLC0415
+
+    with contextlib.suppress(StateError):
+        note_last_end(settings, clock)
 
 
 def _engine_state(start: records.StartRecord | None, boot_id: str) -> Engine:

@@ -60,6 +60,9 @@ class StartRecord:
         phases: Phases that are over, with their seconds, in order.
         updated_s: When the progress was last written, in seconds since boot.
         ready_after_s: Seconds from the start of the daemon to readiness.
+        selection: Fingerprint of what is served; None: not known.
+        memory_kills: How many programs the kernel had ended for want of memory when
+            it began; None: not known.
     """
 
     process: ProcessIdentity
@@ -85,6 +88,8 @@ class StartRecord:
     phases: tuple[tuple[str, float], ...] = ()
     updated_s: float | None = None
     ready_after_s: float | None = None
+    selection: str | None = None
+    memory_kills: int | None = None
 
 
 @dataclass(frozen=True)
@@ -312,6 +317,8 @@ def _start_progress(document: dict[str, Any]) -> dict[str, Any]:
         "phase": str(document.get("phase", "starting")),
         "repository": _optional(str, document.get("repository")),
         "is_stalled": document.get("is_stalled") is True,
+        "selection": _optional(str, document.get("selection")),
+        "memory_kills": _optional(int, document.get("memory_kills")),
         "phases": tuple(
             (str(name), float(seconds)) for name, seconds in document.get("phases", ())
         ),

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from vllm_pkg.engine.exit_report import find_cause, is_passing, report_exit
+from support.engine_logs import HEALTHY, load_logs
+from vllm_pkg.engine.diagnosis.matcher import READY_MARK
+from vllm_pkg.engine.exit_report import (
+    find_cause,
+    is_passing,
+    report_end,
+    report_exit,
+)
 
 TOO_LONG = (
     "(EngineCore pid=9) ERROR 11-21 20:00:01 [core.py:700] ValueError: To serve at"
@@ -125,3 +134,73 @@ def test_tail_is_bounded():
 def test_what_passes_by_itself(exit_code, cause, expected):
     """A Hub that is silent passes; who has a port keeps it, and a crash is a crash."""
     assert is_passing(exit_code, cause) is expected
+
+
+# What only the exit status tells.
+SILENT = {"engine-segfault", "killed", "processor-not-supported"}
+# What the daemon refuses, which writes it down itself.
+REFUSED = {"engine-not-installed", "model-folder-missing", "stored-arguments-refused"}
+STOPS = Path(__file__).parents[2] / "data" / "stops"
+TRIGGERED = (
+    "(APIServer pid=7) INFO 11-21 20:00:01 [launcher.py:246] [shutdown] API server:"
+    " shutdown triggered"
+)
+
+
+@pytest.mark.parametrize("log", load_logs(), ids=lambda log: log.cause)
+def test_the_log_alone_tells_nearly_every_cause(log):
+    """Without the exit status the same causes are named, and none where all is well."""
+    report = report_end(log.lines, None, is_short_of_memory=False)
+
+    cause = None if report is None else report.cause
+    assert cause == (None if log.cause in {HEALTHY, *SILENT, *REFUSED} else log.cause)
+
+
+def test_an_end_without_a_named_cause_has_its_first_error():
+    """The error is told, and no exit status is made up."""
+    report = report_end([GENERIC, "KeyError: 'x'"], None, is_short_of_memory=False)
+
+    assert report is not None
+    assert report.summary == "The engine ended: KeyError: 'x'."
+    assert (report.cause, report.is_final) == (None, False)
+    assert report.hint == "See the service logs for the rest."
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["all is well"],
+        [TOO_LONG, "(APIServer pid=7) KeyboardInterrupt: terminated"],
+        [READY_MARK, "ValueError: a request was wrong"],
+        [READY_MARK, TRIGGERED, "EngineDeadError: it is gone"],
+    ],
+    ids=["silent", "stopped-while-loading", "request", "stopped"],
+)
+def test_what_may_have_been_ended_from_outside_is_no_failure(lines):
+    """Silence, a stop, and an error of a request say nothing about the end."""
+    assert report_end(lines, None, is_short_of_memory=False) is None
+
+
+@pytest.mark.parametrize("log", sorted(STOPS.glob("*.log")), ids=lambda log: log.stem)
+def test_a_recorded_stop_is_no_failure(log):
+    """What vLLM says when it is told to end is known; without it the error counts."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    mark = ("KeyboardInterrupt: terminated", "shutdown triggered")
+    other = [line for line in lines if not line.endswith(mark)]
+
+    assert report_end(lines, None, is_short_of_memory=True) is None
+    assert len(other) == len(lines) - 1
+    assert report_end(other, None, is_short_of_memory=True) is not None
+
+
+def test_silence_after_memory_ran_out_is_its_cause():
+    """The kernel has ended programs meanwhile, and the log says nothing of an end."""
+    killed = report_end(["all is well"], None, is_short_of_memory=True)
+    stopped = report_end([TRIGGERED], None, is_short_of_memory=True)
+    told = report_end(["KeyError: 'x'"], None, is_short_of_memory=True)
+
+    assert killed is not None
+    assert killed.cause == "killed"
+    assert stopped is None
+    assert told is not None
+    assert told.cause is None

@@ -273,3 +273,25 @@ def test_a_stopped_service_downloads_nothing():
     stopped = replace(READY, preparation=PREPARATION, is_host_running=False)
 
     assert check_download(stopped).message == "No download is under way."
+
+
+@pytest.mark.parametrize("elapsed_s", [0.0, 35 * 60.0])
+@pytest.mark.parametrize("fix", ["Shorten it.", ""])
+def test_a_failed_start_before_is_told_after_the_missions_words(elapsed_s, fix):
+    """What went wrong before follows; what to do comes without the host's next step."""
+    start = replace(STOPPED_START, is_kept_stopped=False)
+    plain = replace(LOADING, elapsed_s=elapsed_s, start=start)
+    failed = replace(plain, earlier_failure=replace(FAILURE, fix=fix))
+
+    without, found = check_api(plain), check_api(failed)
+
+    why = f"The start before this one failed: It broke. {fix or 'Mend it.'}"
+    assert found.message == f"{without.message} {why}"
+    assert (found.result, found.detail) == (without.result, without.detail)
+
+
+def test_an_engine_that_is_ready_has_no_past():
+    """What failed before does not matter any more."""
+    ready = replace(READY, earlier_failure=FAILURE)
+
+    assert check_api(ready).message == "The vLLM API is ready"

@@ -203,6 +203,37 @@ def test_failure_before_the_first_start_counts(settings):
     assert (health.result, health.message) == (Result.FAILURE, "It broke. Do.")
 
 
+@pytest.mark.parametrize(
+    ("at_s", "boot_id", "selection", "counts"),
+    [
+        (999.0, "boot-1", "same", True),
+        (1000.0, "boot-1", "same", False),
+        (999.0, "boot-0", "same", False),
+        (999.0, "boot-1", "other", False),
+        (999.0, "boot-1", None, False),
+    ],
+)
+def test_an_earlier_failure_counts_for_the_same_selection(
+    settings, at_s, boot_id, selection, counts
+):
+    """It has to be of this boot, of an earlier start, and of what is served now."""
+    start = records.StartRecord(
+        ALIVE, 1000.0, "127.0.0.1", 1, "x", selection=selection and "same"
+    )
+    records.write_record(settings.start_file, start)
+    failure = records.FailureRecord(
+        *("t", at_s, boot_id, "It broke.", "Do.", None),
+        is_final=False,
+        starts=1,
+        selection=selection,
+    )
+    records.write_record(settings.failure_file, failure)
+
+    found = observe(settings, FakeClock(1001.0)).earlier_failure
+
+    assert (found is not None) is counts
+
+
 def test_host_is_known_by_its_process(settings):
     """A record of a dead host, or none, means that nothing starts the engine."""
     alive = observe(settings, FakeClock()).is_host_running

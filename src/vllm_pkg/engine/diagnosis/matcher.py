@@ -74,6 +74,9 @@ class Diagnosis:
 
     Args:
         table: The causes.
+
+    Attributes:
+        is_serving: Whether the engine has come so far as to serve.
     """
 
     def __init__(self, table: CauseTable) -> None:
@@ -90,7 +93,7 @@ class Diagnosis:
         self._found: dict[str, _Found] = {}
         self._position = 0
         self._previous = ""
-        self._is_serving = is_serving
+        self.is_serving = is_serving
         self._is_decided = False
         self._probes = {where: self._probes_for(where) for where in ("error", "any")}
 
@@ -100,7 +103,7 @@ class Diagnosis:
             _Probe(match.contains[0], id_, match)
             for id_, rule in self._table.causes.items()
             if where in {rule.where, "error"}
-            and (rule.during == "any" or not self._is_serving)
+            and (rule.during == "any" or not self.is_serving)
             for match in rule.match
         ]
 
@@ -125,13 +128,14 @@ class Diagnosis:
             return line
         return LogLine(f"{previous}{line.text}", is_error=line.is_error)
 
-    def finish(self, exit_code: int) -> Cause | None:
+    def finish(self, exit_code: int | None) -> Cause | None:
         """
         Return the cause, or None when neither log nor exit status tells it.
 
         Args:
-            exit_code: Exit status; negative for a signal. After 0 there is no cause:
-                an engine that is stopped logs errors of its parts as well.
+            exit_code: Exit status; negative for a signal, None when nobody knows it.
+                After 0 there is no cause: an engine that is stopped logs errors of its
+                parts as well.
         """
         if exit_code == 0:
             return None
@@ -196,7 +200,7 @@ class Diagnosis:
             explanation=rule.explanation.format_map(values),
             fix=rule.fix.format_map(values),
             changes=plan_changes(rule.changes, values),
-            is_final=_is_final(rule, values) and not self._is_serving,
+            is_final=_is_final(rule, values) and not self.is_serving,
             evidence=found.evidence if found else None,
         )
 

@@ -24,7 +24,7 @@ from vllm_pkg.engine.recorder.lines import LineReader
 from vllm_pkg.engine.recorder.measured import MeasuredMemory, measure
 from vllm_pkg.engine.recorder.ready_probe import ReadyProbe
 from vllm_pkg.errors import StateError
-from vllm_pkg.state import records
+from vllm_pkg.state import atomic, records
 
 if TYPE_CHECKING:
     from vllm_pkg.clock import Clock
@@ -98,6 +98,9 @@ class StartWatcher:
                 timeout_s=LOCK_TIMEOUT_S,
             )
         if self.is_done:
+            # Whatever kept an earlier start from this is over.
+            with contextlib.suppress(StateError):
+                atomic.remove_file(self.settings.failure_file)
             self._remember()
 
     def _remember(self) -> None:

@@ -27,7 +27,9 @@ from vllm_pkg.engine.exit_report import (
     is_passing,
     report_exit,
 )
+from vllm_pkg.engine.recorded_start import last_log
 from vllm_pkg.engine.start_failure import selection_of
+from vllm_pkg.engine.start_log import read_last_start
 from vllm_pkg.errors import EngineStopError, StateError
 from vllm_pkg.health.checker import Result
 from vllm_pkg.health.probe import check_health
@@ -41,8 +43,6 @@ from vllm_pkg.hosts.standalone.backoff import (
 from vllm_pkg.hosts.standalone.config import ENGINE, ENGINE_LOG
 from vllm_pkg.hosts.standalone.evidence import keep_evidence
 from vllm_pkg.hosts.standalone.log_files import last_lines
-from vllm_pkg.hosts.standalone.recorded_start import last_log
-from vllm_pkg.hosts.standalone.start_log import read_last_start
 from vllm_pkg.hosts.standalone.states import (
     EngineEvent,
     EngineState,
@@ -220,8 +220,9 @@ class Keeper:
         """
         self._end_orphans()
         exit_code = int(self.supervisor.getProcessInfo(ENGINE)["exitstatus"])
-        lines = read_last_start(last_log(self.settings))
-        report = report_exit(exit_code, lines, self.selected)
+        # A start that was not recorded stands in the log of all starts.
+        log = last_log(self.settings) or self.settings.logs_dir / ENGINE_LOG
+        report = report_exit(exit_code, read_last_start(log), self.selected)
         told = self._told_by_daemon(pid)
         if told is not None:
             report = ExitReport(

@@ -192,3 +192,19 @@ def test_a_start_without_a_key_is_not_remembered(settings, ready):
     StartWatcher(settings, replace(START, key=""), FakeClock()).look()
 
     assert not settings.start_history_file.exists()
+
+
+def test_readiness_ends_an_earlier_failure(settings, ready):
+    """Its record goes when the engine answers, and not before."""
+    failure = records.FailureRecord(
+        *("t", 999.0, "boot-1", "It broke.", "Do.", 1), is_final=False, starts=1
+    )
+    records.write_record(settings.failure_file, failure)
+    watcher = StartWatcher(settings, START, FakeClock(1001.0))
+    watcher.look()
+    kept = records.read_failure(settings)
+    ready.append(True)
+    watcher.look()
+
+    assert kept == failure
+    assert records.read_failure(settings) is None

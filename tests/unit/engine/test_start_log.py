@@ -6,9 +6,9 @@ import tracemalloc
 
 import pytest
 
+from vllm_pkg.engine import start_log
+from vllm_pkg.engine.start_log import read_last_start
 from vllm_pkg.errors import StateUnreadable
-from vllm_pkg.hosts.standalone import start_log
-from vllm_pkg.hosts.standalone.start_log import read_last_start
 
 MARK = "=== vllm-pkg: engine start"
 

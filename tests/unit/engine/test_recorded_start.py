@@ -8,7 +8,7 @@ import pytest
 
 from support.settings_factory import make_settings
 from vllm_pkg.engine.processes import own_identity
-from vllm_pkg.hosts.standalone.recorded_start import LOOKS, last_log
+from vllm_pkg.engine.recorded_start import LOOKS, last_log
 from vllm_pkg.state import records
 from vllm_pkg.state.identity import ProcessIdentity
 
@@ -45,12 +45,12 @@ def test_a_recorded_start_has_its_own_log(settings):
 @pytest.mark.parametrize(
     "changes", [{"log_file": None}, {"recorder": None}, {}, None], ids=str
 )
-def test_without_one_it_is_the_log_of_all_starts(settings, changes):
-    """No record, no recorder, no name or no file: what supervisord keeps is left."""
+def test_a_start_without_one_has_none(settings, changes):
+    """No record, no recorder, no name or no file: there is nothing to read."""
     if changes is not None:
         write(settings, **changes)
 
-    assert last_log(settings) == settings.logs_dir / "engine.log"
+    assert last_log(settings) is None
 
 
 def test_a_recorder_that_is_at_work_is_waited_for(settings):
