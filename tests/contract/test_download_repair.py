@@ -15,6 +15,9 @@ from support.hub_server import HubServer
 from support.small_disk import small_disk
 from vllm_pkg.models.cache import list_cached
 from vllm_pkg.models.download import errors, fetching
+from vllm_pkg.models.download.ensure import make_circumstances
+from vllm_pkg.models.download.repair import repair_files
+from vllm_pkg.models.download.verify import verify_models
 from vllm_pkg.models.tiny import tiny_files
 from vllm_pkg.models.uses import keep_use
 
@@ -55,6 +58,18 @@ def damage(path, position):
         byte = stream.read(1)
         stream.seek(position)
         stream.write(bytes([byte[0] ^ 0xFF]))
+
+
+def repair_damaged(downloads):
+    """Look through the cache, and fetch again what is damaged."""
+    circumstances = make_circumstances(
+        downloads.settings, downloads.environ, lambda: False
+    )
+    checks = verify_models(
+        downloads.settings, None, is_full=False, on_checked=lambda _name, _bytes: None
+    )
+    damaged = [check for check in checks if not check.is_ok]
+    repair_files(downloads.settings, damaged, circumstances, downloads.seen.append)
 
 
 def test_what_does_not_fit_is_refused_before_a_byte(tmp_path, downloads, monkeypatch):
@@ -286,6 +301,31 @@ def test_nothing_is_removed_when_it_cannot_be_fetched(downloads):
 
     assert ended.code == 78
     assert pointer(downloads).is_file()
+
+
+def test_nothing_is_removed_when_there_is_no_room(downloads, monkeypatch):
+    """A file that was cut stays when its whole content has no place on the disk."""
+    os.truncate(pointer(downloads, "tokenizer.json"), 100)
+    damage(pointer(downloads), 2)
+    monkeypatch.setattr(fetching, "free_bytes", lambda _folder: 1024**2)
+    before = downloads.hub.sent_bytes.copy()
+
+    with pytest.raises(errors.DiskFull, match="are missing"):
+        repair_damaged(downloads)
+
+    assert pointer(downloads, "tokenizer.json").stat().st_size == 100
+    assert pointer(downloads).is_file()
+    assert downloads.hub.sent_bytes == before
+
+
+def test_a_full_disk_has_room_for_what_takes_another_ones_place(downloads, monkeypatch):
+    """The control: content of the same size needs no more than is given back."""
+    damage(pointer(downloads), 2)
+    monkeypatch.setattr(fetching, "free_bytes", lambda _folder: 0)
+
+    repair_damaged(downloads)
+
+    assert downloads.content("org/tiny", WEIGHTS) == tiny_files()[WEIGHTS]
 
 
 def test_what_others_have_downloaded_is_checked_too(downloads):

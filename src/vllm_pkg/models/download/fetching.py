@@ -46,10 +46,13 @@ class Fetcher:
         self._reserve_bytes = reserve_bytes
         self._speed: Speed | None = None
 
-    def fetch_all(self, parts: Sequence[Part]) -> int:
+    def fetch_all(self, parts: Sequence[Part], *, is_planned: bool = False) -> int:
         """
         Fetch what is missing; a revision counts only when all of it is there.
 
+        Args:
+            parts: What is needed.
+            is_planned: Whether `require_room` has planned the disk already.
         Returns:
             How many bytes were added to the disk.
         Raises:
@@ -57,8 +60,7 @@ class Fetcher:
         """
         missing = [part for part in parts if part.missing]
         before = _arrived(missing)
-        plan = self._plan(missing)
-        if plan.shortfall_bytes:
+        if not is_planned and self._plan(missing).shortfall_bytes:
             raise self._plan(missing, has_removable=True).error()
         try:
             for part in missing:
@@ -71,6 +73,25 @@ class Fetcher:
             if part.files:
                 _point_to(part)
         return max(0, _arrived(missing) - before)
+
+    def require_room(self, parts: Sequence[Part], freed_bytes: int) -> None:
+        """
+        Check that all files of some parts could be fetched anew.
+
+        Args:
+            parts: What would be fetched, whether it is there or not.
+            freed_bytes: What is removed before that; who needs no more than it fits.
+        Raises:
+            DiskFull: there is no room for them.
+        """
+        files = {
+            (part.need.repo_id, file.etag): file.size_bytes
+            for part in parts
+            for file in part.files
+        }
+        more_bytes = max(0, sum(files.values()) - freed_bytes)
+        if self._plan_for(parts, more_bytes).shortfall_bytes:
+            raise self._plan_for(parts, more_bytes, has_removable=True).error()
 
     def _fetch(self, part: Part, parts: Sequence[Part]) -> None:
         def tick(state: TransferState, _: int) -> None:
@@ -114,9 +135,15 @@ class Fetcher:
             for part in parts
             for file in part.missing
         }
+        needed_bytes = sum(needed.values())
+        return self._plan_for(parts, needed_bytes, has_removable=has_removable)
+
+    def _plan_for(
+        self, parts: Sequence[Part], needed_bytes: int, *, has_removable: bool = False
+    ) -> DiskPlan:
         names = {part.need.repo_id for part in parts}
         return DiskPlan(
-            needed_bytes=sum(needed.values()),
+            needed_bytes=needed_bytes,
             free_bytes=free_bytes(self._settings.models_dir),
             reserve_bytes=self._reserve_bytes,
             removable=tuple(

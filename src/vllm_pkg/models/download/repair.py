@@ -10,6 +10,7 @@ from vllm_pkg.models.download.fetching import Fetcher
 from vllm_pkg.models.download.layout import RepositoryFolder
 from vllm_pkg.models.download.needs import Need
 from vllm_pkg.models.download.transfer import Work, run_transfer
+from vllm_pkg.models.removal import size_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,8 @@ def repair_files(
     """
     Remove damaged files from the cache and fetch them again.
 
-    Nothing is removed before the Hub has said that it still has it.
+    Nothing is removed before the Hub has said that it still has it, and before it is
+    sure that the disk has room for it.
 
     Args:
         settings: Where the cache is.
@@ -40,7 +42,8 @@ def repair_files(
     Returns:
         How many bytes were fetched.
     Raises:
-        DownloadError: the Hub cannot be reached, or does not have a file any more.
+        DownloadError: the Hub cannot be reached, or does not have a file any more, or
+            there is no room for it.
     """
     revisions = dict.fromkeys((item.repo_id, item.commit) for item in damaged)
     parts = []
@@ -58,11 +61,21 @@ def repair_files(
             raise FileNotInRepository(f"{repo_id} has no {gone[0]} any more")
         need = Need(repo_id, revision=commit)
         parts.append(Part(need, folder, commit, files, is_whole=False))
+    fetcher = Fetcher(settings, circumstances, on_progress)
+    fetcher.require_room(parts, _occupied_bytes(parts))
     for part in parts:
         for file in part.files:
             part.folder.pointer(part.commit, file.name).unlink(missing_ok=True)
             part.folder.blob(file.etag).unlink(missing_ok=True)
-    return Fetcher(settings, circumstances, on_progress).fetch_all(parts)
+    return fetcher.fetch_all(parts, is_planned=True)
+
+
+def _occupied_bytes(parts: Sequence[Part]) -> int:
+    """Return what removing the files of some parts gives back to the disk."""
+    blobs = {part.folder.blob(file.etag) for part in parts for file in part.files}
+    status = [blob.stat() for blob in blobs if blob.is_file()]
+    # One with a second name stays on the disk under that.
+    return sum(size_on_disk(one) for one in status if one.st_nlink == 1)
 
 
 def _list(repo_id: str, commit: str, circumstances: Circumstances) -> Listing:
