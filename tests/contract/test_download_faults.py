@@ -18,10 +18,27 @@ from support.downloads import (
 from support.waiting import wait_until
 from vllm_pkg.models.download import errors
 from vllm_pkg.models.download.ensure import ensure_models
+from vllm_pkg.models.download.layout import size_of
 from vllm_pkg.models.download.progress import TransferState
+from vllm_pkg.models.download.worker import MODULE
 from vllm_pkg.models.tiny import tiny_files
 
 CHUNK_BYTES = 65_536
+
+
+def hold(downloads, hub):
+    """Let the weights flow, less than a chunk ahead of the disk, for the first MB."""
+    file = hub.repositories["org/tiny"].files("main")[WEIGHTS]
+    partial = downloads.folder("org/tiny").partial(file.etag)
+    fault = hub_faults.held(
+        1_000_000, 1_000_000, CHUNK_BYTES - 1, lambda: size_of(partial) or 0
+    )
+    hub.fail("org/tiny", WEIGHTS, fault)
+
+
+def transfers(process):
+    """Return the programs that transfer for a process; others may be its children."""
+    return [child for child in process.children() if MODULE in child.cmdline()]
 
 
 def test_a_problem_of_the_server_is_waited_for(downloads, hub):
@@ -96,13 +113,15 @@ def test_a_slow_line_is_no_stall(tmp_path, hub, model):
     hub.add("org/tiny", model)
     downloads = make_downloads(tmp_path, hub, stall_timeout_s=1)
     hub.fail("org/tiny", WEIGHTS, hub_faults.slow(1_500_000))
+    began_s = downloads.clock.now_s()
 
     downloads.ensure("org/tiny")
 
     assert downloads.sent_bytes("org/tiny") == size_of_weights()
     speeds = [item.bytes_per_s for item in downloads.seen if item.bytes_per_s]
-    assert speeds
-    assert 500_000 < speeds[-1] < 3_000_000
+    # A busy machine is slower than the line; what is told follows what came.
+    average = size_of_weights() / (downloads.clock.now_s() - began_s)
+    assert average / 2 < max(speeds) < 3_000_000
 
 
 def test_a_frozen_program_is_replaced(tmp_path, hub, model):
@@ -157,12 +176,12 @@ def test_xet_that_fails_is_replaced_by_http(downloads, hub, model):
 
 def test_a_program_that_dies_is_replaced(downloads, hub):
     """When the kernel kills the transfer, as for memory, another one goes on."""
-    hub.fail("org/tiny", WEIGHTS, hub_faults.slow(1_000_000))
+    hold(downloads, hub)
     killed: list[psutil.Process] = []
 
     def kill_once():
         if not killed and downloads.partial_bytes() > 300_000:
-            killed.extend(psutil.Process().children())
+            killed.extend(transfers(psutil.Process()))
             killed[0].kill()
             hub.fail("org/tiny", WEIGHTS)
         return False
@@ -172,6 +191,22 @@ def test_a_program_that_dies_is_replaced(downloads, hub):
     assert len(killed) == 1
     assert downloads.names("org/tiny") == FILES
     assert downloads.sent_bytes("org/tiny") < size_of_weights() + CHUNK_BYTES
+
+
+def test_what_is_fetched_twice_is_counted(downloads, hub):
+    """The control: without the partial file the Hub has sent more than a chunk more."""
+    hold(downloads, hub)
+    with pytest.raises(errors.DownloadCancelled):
+        downloads.ensure(
+            "org/tiny", is_cancelled=lambda: downloads.partial_bytes() > 300_000
+        )
+    file = hub.repositories["org/tiny"].files("main")[WEIGHTS]
+    downloads.folder("org/tiny").partial(file.etag).unlink()
+    hub.fail("org/tiny", WEIGHTS)
+
+    downloads.ensure("org/tiny")
+
+    assert downloads.sent_bytes("org/tiny") > size_of_weights() + 300_000
 
 
 def test_models_from_elsewhere_are_left_to_the_engine(downloads, hub):
@@ -219,7 +254,7 @@ def test_a_file_that_is_too_short_is_an_error(downloads, hub):
 
 def test_cancelling_keeps_what_has_arrived(downloads, hub):
     """A cancelled download ends at once; the next one goes on with it."""
-    hub.fail("org/tiny", WEIGHTS, hub_faults.slow(1_000_000))
+    hold(downloads, hub)
 
     with pytest.raises(errors.DownloadCancelled):
         downloads.ensure(
@@ -238,14 +273,14 @@ def test_a_kill_costs_less_than_one_chunk(downloads, hub, tmp_path):
     ``kill -9`` of the command in the middle of the download ends the transfer too, and
     the next command fetches less than one chunk twice.
     """
-    hub.fail("org/tiny", WEIGHTS, hub_faults.slow(1_000_000))
+    hold(downloads, hub)
     command = [sys.executable, "-m", "vllm_pkg", "model", "pull", "org/tiny", "--json"]
     main = str(tmp_path / "main")
     environ = os.environ | downloads.environ | {"VLLM_PKG_MAIN": main}
 
     with psutil.Popen(command, env=environ, stdout=-1, stderr=-3) as pulling:
         wait_until(lambda: downloads.partial_bytes() > 400_000, 30, "bytes arrive")
-        workers = pulling.children()
+        workers = transfers(pulling)
         pulling.kill()
         wait_until(
             lambda: not any(one.is_running() for one in workers), 10, "no transfer"

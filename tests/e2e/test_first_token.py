@@ -23,6 +23,7 @@ from support.tiny_checkpoint import strange_weights
 from support.tools import require
 from support.waiting import wait_until
 from vllm_pkg.engine.phases import Phase
+from vllm_pkg.models.download.layout import RepositoryFolder, size_of
 from vllm_pkg.models.sizing.learned import read_starts
 from vllm_pkg.models.tiny import tiny_files
 from vllm_pkg.settings import load_settings
@@ -90,6 +91,15 @@ def start_of(service):
     return service.json("status", "--json")["start"] or {}
 
 
+def flowing(service, hub):
+    """Return the fault that lets the weights come slowly, never all of them."""
+    file = hub.repositories[FIRST].files("main")[WEIGHTS]
+    partial = RepositoryFolder(service.main / "models", FIRST).partial(file.etag)
+    return hub_faults.held(
+        *(SPEED_BYTES_PER_S, 2_000_000, CHUNK_BYTES), lambda: size_of(partial) or 0
+    )
+
+
 def chat(service, model):
     """Return the text of a short answer, streamed."""
     with openai.OpenAI(
@@ -110,7 +120,7 @@ def test_the_download_is_told_while_it_goes_on(service, hub):
     assert f"{FIRST} runs here." in answer["message"]
     # The head of the weights was looked at for that answer, which is no download.
     hub.sent_bytes.clear()
-    hub.fail(FIRST, WEIGHTS, hub_faults.slow(SPEED_BYTES_PER_S))
+    hub.fail(FIRST, WEIGHTS, flowing(service, hub))
     service.start()
 
     def moving():

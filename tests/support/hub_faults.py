@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # In place of a file's name: what is no file, and the object of Xet storage.
 API = "api"
@@ -14,6 +18,7 @@ class Trouble(StrEnum):
     """Kinds of faults."""
 
     SLOW = "slow"
+    HELD = "held"
     STALL = "stall"
     RESET = "reset"
     SHORT = "short"
@@ -30,8 +35,11 @@ class Fault:
 
     Args:
         trouble: What happens.
-        after_bytes: Stall, reset and short: how much of the answer goes out first.
-        bytes_per_s: Slow: how fast it goes out.
+        after_bytes: Stall, reset, short and held: how much of the answer goes out
+            first.
+        bytes_per_s: Slow and held: how fast it goes out.
+        ahead_bytes: Held: how far the answer may be ahead of what has arrived.
+        arrived: Held: how much of the file is on the other side's disk.
         status: Status: the answer's code.
         headers: Status: headers of the answer.
         other: Behind: the file that goes out first.
@@ -41,6 +49,8 @@ class Fault:
     trouble: Trouble
     after_bytes: int = 0
     bytes_per_s: int = 0
+    ahead_bytes: int = 0
+    arrived: Callable[[], int] | None = None
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     other: str = ""
@@ -50,6 +60,25 @@ class Fault:
 def slow(bytes_per_s: int) -> Fault:
     """Answer at that speed."""
     return Fault(Trouble.SLOW, bytes_per_s=bytes_per_s)
+
+
+def held(
+    bytes_per_s: int, after_bytes: int, ahead_bytes: int, arrived: Callable[[], int]
+) -> Fault:
+    """
+    Answer at that speed with so much, and then nothing, with the connection open.
+
+    A busy machine reads late, and the system's buffers then hold what counts as sent.
+    So what is sent stays within a distance of what has arrived: a transfer that keeps
+    more than that before it writes it down stands still.
+    """
+    return Fault(
+        Trouble.HELD,
+        after_bytes=after_bytes,
+        bytes_per_s=bytes_per_s,
+        ahead_bytes=ahead_bytes,
+        arrived=arrived,
+    )
 
 
 def stall(after_bytes: int, times: int = 1_000_000) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import struct
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 65_536
 PIECES_PER_S = 50
+LOOK_S = 0.005
 
 
 class Peer(Protocol):
@@ -108,30 +110,57 @@ def _send_body(
     fault, sent = sending.fault, 0
     trouble = fault.trouble if fault else None
     piece_bytes = PIECE_BYTES
-    if fault and trouble is Trouble.SLOW:
+    if fault and trouble in {Trouble.SLOW, Trouble.HELD}:
         piece_bytes = max(1, fault.bytes_per_s // PIECES_PER_S)
     with sending.file.path.open("rb") as stream:
         stream.seek(start)
         while sent <= end - start and not sending.ended.is_set():
             wanted = min(piece_bytes, end - start + 1 - sent)
-            if fault and trouble in {Trouble.STALL, Trouble.RESET}:
+            if fault and trouble in {Trouble.STALL, Trouble.RESET, Trouble.HELD}:
                 wanted = min(wanted, fault.after_bytes - sent)
                 if wanted <= 0:
                     _break_off(peer, sending, trouble)
                     return
+            if trouble is Trouble.HELD and not _wait_room(
+                peer, sending, start + sent + wanted
+            ):
+                return
             piece = stream.read(wanted)
             if trouble is Trouble.CORRUPT:
                 piece = bytes(byte ^ 0xFF for byte in piece)
             peer.wfile.write(piece)
             count(len(piece))
             sent += len(piece)
-            if trouble is Trouble.SLOW:
+            if trouble in {Trouble.SLOW, Trouble.HELD}:
                 sending.ended.wait(1 / PIECES_PER_S)
+
+
+def _wait_room(peer: Peer, sending: Sending, end: int) -> bool:
+    """Wait until sending up to *end* is near enough; False when nobody reads it."""
+    fault = sending.fault
+    assert fault is not None
+    assert fault.arrived is not None
+    while end - fault.arrived() > fault.ahead_bytes:
+        if _is_gone(peer) or sending.ended.wait(LOOK_S):
+            break
+    peer.close_connection |= _is_gone(peer)
+    return not peer.close_connection and not sending.ended.is_set()
+
+
+def _is_gone(peer: Peer) -> bool:
+    """Whether the other side has closed the connection."""
+    # The socket has a timeout, so that reading it would wait.
+    if not select.select([peer.connection], [], [], 0)[0]:
+        return False
+    try:
+        return not peer.connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 def _break_off(peer: Peer, sending: Sending, trouble: Trouble | None) -> None:
     peer.close_connection = True
-    if trouble is Trouble.STALL:
+    if trouble in {Trouble.STALL, Trouble.HELD}:
         sending.ended.wait(60)
         return
     # A reset, and not the end of the stream: what the peer has not read is lost too.
