@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from babel import Locale
 from nicegui import app, ui
 from nicegui.translations import translations
 
@@ -207,5 +206,6 @@ def _address(name: str) -> str:
 
 
 def _own_name(language: str) -> str:
-    """Return how a language calls itself."""
-    return (Locale.parse(language).get_display_name(language) or language).capitalize()
+    """Return how a language calls itself; Babel would load all it knows of each one."""
+    texts = load_texts(language)
+    return texts("frame.own_name")

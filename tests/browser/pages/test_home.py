@@ -95,6 +95,23 @@ def test_the_critical_task_opens_its_action(visit):
     expect(page.get_by_role("dialog")).to_contain_text("Set Model")
 
 
+def test_the_result_of_a_task_outlives_the_task(visit):
+    """What came of Set Model can be read although its task has left the page."""
+    page = visit()
+    tasks = page.get_by_role("region", name="To do")
+    tasks.get_by_role("button", name="Choose a model").click()
+    dialog = page.get_by_role("dialog", name="Set Model")
+    dialog.get_by_role("radio", name="Tiny test model").check()
+    dialog.get_by_role("button", name="Set Model").click()
+    page.get_by_role("button", name="Go ahead").click()
+    expect(tasks).to_be_hidden()
+
+    result = page.get_by_role("dialog", name="Model Selected")
+    expect(result).to_contain_text("It needs no download.")
+    result.get_by_role("button", name="Close").click()
+    expect(result).to_be_hidden()
+
+
 @pytest.fixture(name="supervisor")
 def supervisor_fixture(tmp_path):
     """The control socket of a supervisord whose engine waits."""

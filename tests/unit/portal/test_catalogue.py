@@ -78,6 +78,15 @@ def test_what_is_wrong_with_texts_is_found():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_calls_itself_by_its_name(language):
+    """What stands in the choice of languages is the name that Babel knows, too."""
+    name = Locale.parse(language).get_display_name(language)
+
+    assert name is not None
+    assert load_texts(language)("frame.own_name") == name.capitalize()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_plural_categories_are_those_that_counts_need(language):
     """Every category that a count up to a thousand falls into is asked for."""
     rule = Locale.parse(language).plural_form

@@ -48,7 +48,9 @@ def open_action(
         prefill: What the form begins with instead of what is saved; may be partial.
         on_done: Called with the result's JSON when the action has run.
     """
-    dialog = ui.dialog().props("persistent no-shake")
+    # Not where the button stands: it may be gone before the result has been read.
+    with ui.context.client:
+        dialog = ui.dialog().props("persistent no-shake")
     with dialog, ui.element("div").classes("vp-dialog form-dialog") as card:
         view = ActionView(portal, texts, action_id, prefill)
     view.on_done, view.on_leave = on_done, dialog.close
