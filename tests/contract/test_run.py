@@ -132,6 +132,21 @@ def test_other_commands_work_meanwhile(host):
     assert len(host.fake.starts()) == 1
 
 
+def test_a_main_process_by_hand_is_refused(host):
+    """A daemon that a person starts does not end the engine that the host serves."""
+    host.select("org/name")
+    host.start()
+    host.wait_shown("success: The vLLM API is ready")
+    before = host.wait_processes(*RUNNING["serve"])
+
+    done = host.command("daemon")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: the service runs already (process ")
+    assert host.processes() == before
+    assert len(host.fake.starts()) == 1
+
+
 def test_two_at_once_are_refused(tmp_path):
     """While another process is starting the service, a second one gives up."""
     settings = make_settings(tmp_path)

@@ -132,8 +132,11 @@ class SetModel:
             entered, lambda path: custom_model.has_config(Path(path))
         )
         selection = ModelSelection(CUSTOM, entered["args"], env)
+        model = model_argument(args)
         # Not the arguments: a token may stand among them.
-        message = f"Selected {model_argument(args)} with your arguments. {_DOWNLOAD}"
+        message = f"Selected {model} with your arguments."
+        if not custom_model.is_folder_name(model):
+            message += f" {_DOWNLOAD}"
         return _select(context, Choice(args, env, selection, message))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -33,6 +34,8 @@ EMBEDDING: Final = "embedding"
 # So often the progress of one phase is printed.
 PROGRESS_S: Final = 15.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+# What tells the instances of one machine apart.
+_PLACES: Final = ("VLLM_PKG_MAIN", "VLLM_PKG_PUBLIC")
 
 
 def run(
@@ -125,7 +128,7 @@ def _banner(settings: Settings, store: Store, portal_line: str) -> str:
             "  nonsense. It shows that everything works. To choose a real one:",
             (
                 "    make run MODEL=qwen3-0.6b        a preset; all of them:"
-                f" {_program()} preset list"
+                f" {_find_program()} preset list"
             ),
             "    make run MODEL=Qwen/Qwen3-0.6B   any repository of the Hub",
             "",
@@ -195,7 +198,16 @@ def _task(store: Store) -> str | None:
 
 
 def _program() -> str:
-    """Return how this program is called from another terminal."""
+    """Return how this program is called from another terminal, for this instance."""
+    places = [
+        f"{name}={shlex.quote(os.environ[name])}"
+        for name in _PLACES
+        if os.environ.get(name)
+    ]
+    return " ".join([*places, _find_program()])
+
+
+def _find_program() -> str:
     if shutil.which("vllm-pkg"):
         return "vllm-pkg"
     beside = Path(sys.executable).parent / "vllm-pkg"

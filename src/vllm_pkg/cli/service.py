@@ -110,12 +110,14 @@ def run_daemon(
 ) -> None:
     """Run the main process: idle without a model, or become the engine."""
     from vllm_pkg.engine import daemon  # noqa: PLC0415
+    from vllm_pkg.hosts.standalone.control import check_no_other_host  # noqa: PLC0415
 
     settings = current_settings()
     if only_print:
         plan = daemon.preview_start(settings)
         print_json(plan.as_json(show_secrets=show_secrets))
         return
+    check_no_other_host(settings)
     raise typer.Exit(daemon.run_daemon(settings))
 
 

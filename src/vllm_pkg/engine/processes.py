@@ -283,6 +283,13 @@ def child_pids() -> frozenset[int]:
     return frozenset(child.pid for child in psutil.Process().children())
 
 
+def ancestor_pids() -> frozenset[int]:
+    """Return the process that started us, the one that started it, and so on."""
+    import psutil  # noqa: PLC0415
+
+    return frozenset(parent.pid for parent in psutil.Process().parents())
+
+
 def end_descendants(kept: Collection[int], grace_s: float) -> int:
     """
     End every process below us: SIGTERM, then SIGKILL.

@@ -53,6 +53,25 @@ def test_the_first_run_serves_the_test_model(cli, hosts):
     assert shown.out.endswith("Stopped; no process is left.\n")
 
 
+def test_what_is_printed_works_in_another_terminal(cli, hosts, monkeypatch, tmp_path):
+    """The commands name the volumes where the environment does, and else do not."""
+    del hosts
+    main = tmp_path / "m y"
+    monkeypatch.setenv("VLLM_PKG_MAIN", str(main))
+    placed = cli("run").out
+    for name in ("VLLM_PKG_MAIN", "VLLM_PKG_PUBLIC"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    plain = cli("run").out
+
+    places = f"VLLM_PKG_MAIN='{main}' VLLM_PKG_PUBLIC={cli.public} "
+    lines = [line for line in placed.splitlines() if "vllm-pkg " in line]
+    shown = [line for line in lines if places in line]
+    assert [line.split()[0] for line in shown] == ["Key", "Try", "Status", "Logs"]
+    assert f"$({places}" in placed
+    assert "VLLM_PKG_" not in plain
+
+
 def test_without_a_default_it_waits_for_set_model(cli, hosts):
     """``--no-default`` selects nothing, and the screen says how to select."""
     shown = cli("run", "--no-default")
@@ -247,7 +266,7 @@ def test_commands_are_shown_as_they_can_be_called(cli, tmp_path, monkeypatch, pl
 
     cli.store({"serveArgs": ["org/name"]})
 
-    assert f"  Key       {shown[place]} key show\n" in cli("run").out
+    assert f" {shown[place]} key show\n" in cli("run").out
 
 
 @pytest.mark.usefixtures("hosts")

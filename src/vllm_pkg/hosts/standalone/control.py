@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vllm_pkg.clock import BootClock
-from vllm_pkg.errors import EngineError, HostNotRunning
+from vllm_pkg.engine import processes
+from vllm_pkg.errors import EngineError, HostNotRunning, NotAllowedInState
 from vllm_pkg.hosts.standalone.config import ENGINE
 from vllm_pkg.state import atomic, records
 from vllm_pkg.state.identity import is_alive
@@ -25,6 +26,23 @@ def running_host(settings: Settings) -> records.HostRecord | None:
     if host is None or not is_alive(host.process, BootClock().boot_id()):
         return None
     return host
+
+
+def check_no_other_host(settings: Settings) -> None:
+    """
+    Check that no host of this instance runs, but one that has started us.
+
+    A daemon beside a host would end the host's engine as a leftover of an earlier one.
+
+    Raises:
+        NotAllowedInState: one runs.
+    """
+    host = running_host(settings)
+    if host is not None and host.process.pid not in processes.ancestor_pids():
+        raise NotAllowedInState(
+            f"the service runs already (process {host.process.pid}, port {host.port})",
+            hint="see vllm-pkg status, or stop it with Ctrl-C where it was started",
+        )
 
 
 def restart_engine(settings: Settings) -> None:

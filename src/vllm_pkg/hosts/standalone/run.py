@@ -70,12 +70,7 @@ def check_can_run(settings: Settings) -> None:
         EngineNotInstalled: the program vllm is missing.
         StateError: the state is damaged.
     """
-    host = control.running_host(settings)
-    if host is not None:
-        raise NotAllowedInState(
-            f"the service runs already (process {host.process.pid}, port {host.port})",
-            hint="see vllm-pkg status, or stop it with Ctrl-C where it was started",
-        )
+    control.check_no_other_host(settings)
     engine_program()
     try:
         check_port(settings.host, settings.port)
