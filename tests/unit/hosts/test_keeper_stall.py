@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import xmlrpc.client
-from dataclasses import dataclass, field
-
-import pytest
-
-from support.fake_clock import FakeClock
-from support.settings_factory import make_settings
-from vllm_pkg.engine import processes
+from support.keeper_world import ALIVE, let_it_be_stuck, world_fixture
 from vllm_pkg.engine.phases import Phase
-from vllm_pkg.errors import EngineStopError, StateWriteFailed
+from vllm_pkg.errors import StateWriteFailed
 from vllm_pkg.health.checker import (
     LOADING,
     TIMED_OUT,
@@ -28,106 +20,13 @@ from vllm_pkg.hosts.standalone import keeper as keeper_module
 from vllm_pkg.hosts.standalone.keeper import IDLE_WAIT_S, Keeper
 from vllm_pkg.hosts.standalone.states import EngineState
 from vllm_pkg.state import records
-from vllm_pkg.state.identity import ProcessIdentity, started_ticks
 
-ENGINE = {"processname": "engine"}
-ENDED = ProcessIdentity(os.getpid(), 1, "boot-1")
-ALIVE = ProcessIdentity(os.getpid(), started_ticks(os.getpid()) or 0, "boot-1")
-
-
-@dataclass
-class FakeSupervisor:
-    """A fake of supervisord's interface, which counts what it is told."""
-
-    refuses: bool = False
-    told: list[str] = field(default_factory=list)
-
-    def getProcessInfo(self, name: str) -> dict[str, object]:  # noqa: N802
-        """Return an exit status."""
-        return {"name": name, "exitstatus": 1}
-
-    def startProcess(self, *_: object) -> bool:  # noqa: N802
-        """Count a start."""
-        self.told.append("start")
-        return True
-
-    def stopProcess(self, *_: object) -> bool:  # noqa: N802
-        """Count a stop, or refuse it."""
-        if self.refuses:
-            raise xmlrpc.client.Fault(70, "NOT_RUNNING")
-        self.told.append("stop")
-        return True
-
-
-@dataclass
-class World:
-    """A keeper, and what it finds when it looks."""
-
-    keeper: Keeper
-    clock: FakeClock
-    result: Result = Result.SUCCESS
-    message: str = "x"
-    stall: Stall | None = None
-    looks: int = 0
-
-    def look(self, *_: object) -> Stall | None:
-        """Count a look at the engine's counters."""
-        self.looks += 1
-        return self.stall
-
-    def event(self, name: str) -> None:
-        """Let supervisord tell something of the engine."""
-        self.keeper.on_event(f"PROCESS_STATE_{name}", ENGINE)
-
-    def tick(self, count: int = 1) -> None:
-        """Let so many of supervisord's ticks pass."""
-        for _ in range(count):
-            self.clock.seconds += 5
-            self.keeper.on_event("TICK_5", {"when": "1"})
-            self.keeper.start_if_due()
-
-    @property
-    def told(self) -> list[str]:
-        """What supervisord was told."""
-        told: list[str] = self.keeper.supervisor.told
-        return told
-
-    def failure(self) -> records.FailureRecord:
-        """Return the record of the failure, which must be there."""
-        failure = records.read_failure(self.keeper.settings)
-        assert failure is not None
-        return failure
-
-
-@pytest.fixture(name="world")
-def world_fixture(tmp_path, monkeypatch):
-    """An engine that supervisord has started, and whatever a test lets it show."""
-    settings = make_settings(tmp_path)
-    settings.logs_dir.mkdir(parents=True)
-    clock = FakeClock()
-    world = World(Keeper(settings, FakeSupervisor(), clock, draw=lambda: 0.0), clock)
-
-    def check(_: object) -> HealthResult:
-        return HealthResult(world.result, world.message)
-
-    monkeypatch.setattr(keeper_module, "check_health", check)
-    monkeypatch.setattr(keeper_module, "watch_progress", world.look)
-    start = records.StartRecord(ALIVE, 900.0, "127.0.0.1", 1, "x")
-    records.write_record(settings.start_file, start)
-    world.event("STARTING")
-    world.event("RUNNING")
-    return world
-
-
-def _let_it_be_stuck(world):
-    world.tick()
-    world.stall = Stall(3, 125.0)
-    world.tick()
+__all__ = ["world_fixture"]
 
 
 def test_t19_a_stuck_engine_is_ended_and_started_once(world, guarantee):
     """T19: it is told to stop once, started after it has ended, and left alone then."""
-    _let_it_be_stuck(world)
+    let_it_be_stuck(world)
     world.tick(10)
     told_before_its_end = list(world.told)
     world.event("STOPPING")
@@ -157,7 +56,7 @@ def test_the_stall_is_recorded_as_the_cause(world, capsys):
     """The record of the failure says what was seen, and where the evidence is."""
     log = world.keeper.settings.logs_dir / "engine.log"
     log.write_text("one\ntwo\n")
-    _let_it_be_stuck(world)
+    let_it_be_stuck(world)
     failure = world.failure()
     start = records.read_start(world.keeper.settings)
 
@@ -253,7 +152,7 @@ def test_evidence_that_cannot_be_kept_delays_nothing(world, monkeypatch, capsys)
 
     monkeypatch.setattr(keeper_module, "keep_evidence", refuse)
     monkeypatch.setattr(records, "write_record", refuse)
-    _let_it_be_stuck(world)
+    let_it_be_stuck(world)
     world.event("STOPPED")
 
     assert world.told == ["stop"]
@@ -264,7 +163,7 @@ def test_evidence_that_cannot_be_kept_delays_nothing(world, monkeypatch, capsys)
 def test_an_engine_that_ends_before_it_is_told_to(world, capsys):
     """When it has ended by itself meanwhile, it is started once as after a crash."""
     world.keeper.supervisor.refuses = True
-    _let_it_be_stuck(world)
+    let_it_be_stuck(world)
     world.event("EXITED")
     world.tick(2)
 
@@ -306,41 +205,6 @@ def test_a_look_that_fails_is_not_tried_without_end(world, monkeypatch):
     assert world.keeper.wait_s() == IDLE_WAIT_S
 
 
-def test_what_an_ended_engine_left_is_ended_at_once(world, monkeypatch, capsys):
-    """It is ended before the next start is planned, and a failure of that is told."""
-    settings = world.keeper.settings
-    told = []
-
-    def refuse(instance: str) -> int:
-        told.append(instance)
-        raise EngineStopError("processes of the engine survived SIGKILL: 7")
-
-    monkeypatch.setattr(processes, "end_orphans", refuse)
-    world.event("EXITED")
-    while_it_lives = list(told)
-    start = records.StartRecord(ENDED, 900.0, "127.0.0.1", 1, "x")
-    records.write_record(settings.start_file, start)
-    world.event("STARTING")
-    world.event("EXITED")
-
-    assert while_it_lives == []
-    assert told == [processes.instance_id(settings.main)]
-    assert "survived SIGKILL: 7" in capsys.readouterr().err
-    assert world.keeper.state is EngineState.BACKOFF
-
-
-def test_a_person_who_stops_it_is_obeyed(world):
-    """A stop by a person is no stall: nothing is started."""
-    world.tick()
-    world.event("STOPPING")
-    world.event("STOPPED")
-    world.tick(100)
-
-    assert world.told == []
-    assert world.keeper.state is EngineState.STOPPED
-    assert world.keeper.wait_s() == IDLE_WAIT_S
-
-
 def test_an_engine_that_is_being_restarted_by_a_person_is_not_watched(world):
     """Where a stop is intended, what looks stuck is left to it."""
     world.tick()
@@ -354,107 +218,10 @@ def test_an_engine_that_is_being_restarted_by_a_person_is_not_watched(world):
     assert world.told == []
 
 
-def test_without_a_model_it_is_unconfigured(world):
-    """A daemon that idles is neither loading nor ready, until a model is chosen."""
-    world.result = Result.DISABLED
-    world.tick(2)
-    idle = world.keeper.state
-    world.result = Result.SUCCESS
-    world.tick()
-
-    assert idle is EngineState.UNCONFIGURED
-    assert world.keeper.state is EngineState.READY
-
-
 def test_a_keeper_that_was_restarted_finds_its_way(world):
     """A new keeper knows nothing, learns that the engine is ready, and watches it."""
     settings, supervisor = world.keeper.settings, world.keeper.supervisor
     world.keeper = Keeper(settings, supervisor, world.clock)
-    _let_it_be_stuck(world)
+    let_it_be_stuck(world)
 
     assert world.told == ["stop"]
-
-
-def test_an_event_that_cannot_come_is_told(world, capsys):
-    """The keeper says that it is not sure, and goes on."""
-    world.event("STOPPED")
-
-    assert "state is not clear" in capsys.readouterr().err
-    assert world.keeper.state is EngineState.UNKNOWN
-
-
-def test_t12_a_crash_loop_ends(world, guarantee):
-    """T12: delays grow to a cap, the tenth failed start is the last one."""
-    waits = []
-    for _ in range(40):
-        world.event("EXITED")
-        if world.keeper.state is EngineState.FATAL:
-            break
-        waits.append(world.keeper.wait_s())
-        world.clock.seconds += 60
-        world.keeper.start_if_due()
-        world.event("STARTING")
-        world.event("RUNNING")
-    world.result = Result.FAILURE
-    world.tick(1000)
-    wrong = int(waits != [1, 2, 4, 8, 16, 32, 60, 60, 60])
-    guarantee(
-        "T12",
-        "A crash loop slows down, and ends",
-        tried=len(waits) + 1,
-        violations=wrong + int(world.told.count("start") != 9),
-        unit="failed starts",
-        control="after a start by a person the count begins anew",
-    )
-
-    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
-    assert world.told == ["start"] * 9
-    assert world.failure().is_final
-    assert world.keeper.state is EngineState.FATAL
-
-
-def _crash_after(world, minutes):
-    """Let the engine be ready for so long, and end; return the delay, if any."""
-    world.tick(minutes * 12 + 1)
-    world.event("EXITED")
-    if world.keeper.state is EngineState.FATAL:
-        return None
-    wait_s = world.keeper.wait_s()
-    world.clock.seconds += 66
-    world.keeper.start_if_due()
-    world.event("STARTING")
-    world.event("RUNNING")
-    return wait_s
-
-
-def test_t12_an_engine_that_dies_every_four_minutes_is_given_up_on(world, guarantee):
-    """T12: that it had been ready does not make a crash loop of it less of one."""
-    world.keeper.draw = iter([0.0, 1.0] * 5).__next__
-    waits = [_crash_after(world, 4) for _ in range(10)]
-    world.tick(1000)
-    starts = world.told.count("start")
-    bases = [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    delays = [wait_s for wait_s in waits if wait_s is not None]
-    wrong = [
-        wait_s
-        for wait_s, base_s in zip(delays, bases, strict=True)
-        if not base_s <= wait_s <= base_s * 1.101
-    ]
-    guarantee(
-        "T12",
-        "An engine that becomes ready and dies after four minutes is a crash loop, too",
-        tried=len(waits),
-        violations=len(wrong) + int(starts != 9) + int(not world.failure().is_final),
-        unit="ends after four minutes, on a fake clock",
-        control="after ten minutes of readiness the count begins anew",
-    )
-
-    assert wrong == []
-    assert waits[-1] is None
-    assert starts == 9
-    assert world.failure().is_final
-
-
-def test_t12_a_crash_after_ten_minutes_starts_the_count_anew(world):
-    """T12: an engine that had been ready for long is restarted after 1 s, each time."""
-    assert [_crash_after(world, 10) for _ in range(20)] == [1.0] * 20
