@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 TABS_MAX = 80
 SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(name="gallery")
+def gallery_fixture(visit):
+    """The gallery, freshly opened."""
+    page = visit("/gallery")
+    expect(page.get_by_role("button", name="Check")).to_be_enabled()
+    return page
+
+
+def checked_json(page):
+    """Return what the gallery shows that an action would be given."""
+    shown = page.locator("[data-checked]")
+    shown.wait_for()
+    return json.loads(shown.inner_text())
 
 
 def tab_to(page, role, name, *, exact=True):

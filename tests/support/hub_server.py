@@ -16,7 +16,8 @@ from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from support.hub_handlers import Account, ContentHandler, HubHandler, Request
+from support.hub_api import HubHandler
+from support.hub_handlers import Account, ContentHandler, Request
 from support.hub_repository import HubRepository
 
 if TYPE_CHECKING:

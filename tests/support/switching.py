@@ -7,10 +7,11 @@ are killed here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from support.fake_clock import FakeClock
+from support.settings_factory import make_settings
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.errors import EngineError, NoModelSelected, ServiceError
 from vllm_pkg.health.checker import Result
@@ -23,11 +24,12 @@ from vllm_pkg.state.store import (
     load_store,
     update_store,
 )
-from vllm_pkg.state.switch import Selected
-from vllm_pkg.state.switch_file import load_switches
+from vllm_pkg.state.switch import Instant, Selected, Switches, SwitchPhase
+from vllm_pkg.state.switch_file import load_switches, request_switch, update_switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vllm_pkg.settings import Settings
     from vllm_pkg.state.switch import Switch
@@ -113,9 +115,23 @@ class FakeWorld:
         switcher = self.switcher()
         while switcher.step():
             pass
+        return self.switch()
+
+    def switch(self) -> Switch:
+        """Return the present switch."""
         current = load_switches(self.settings).current
         assert current is not None
         return current
+
+    def put(self, phase: SwitchPhase, selected: Selected, **changes: Any) -> None:
+        """Leave the files as a fetcher leaves them that was killed in a phase."""
+        present = replace(self.switch(), phase=phase, **changes)
+        update_switches(self.settings, lambda _: Switches(present))
+        update_store(self.settings, selected.put_into)
+
+    def now(self) -> Instant:
+        """Return the present moment."""
+        return Instant(self.clock.seconds, self.clock.boot)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -191,3 +207,11 @@ class FakeWorld:
         """Answer the first request, or not."""
         self.canaries.append(start.model)
         return REFUSAL if start.model in self.mute else None
+
+
+def asked_world(folder: Path) -> FakeWorld:
+    """Return a world in which the old model is selected and the new one asked for."""
+    settings = make_settings(folder)
+    prepare_store(settings, OLD)
+    request_switch(settings, NEW)
+    return FakeWorld(settings)
