@@ -16,7 +16,7 @@ from vllm_pkg.models.sizing.assess import Assessment
 from vllm_pkg.models.sizing.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -30,7 +30,7 @@ def machine(
 
 
 def not_asked(
-    _settings: object, _hardware: object, serve_args: tuple[str, ...], _env: object
+    _settings: object, _hardware: object, serve_args: Sequence[str], _env: object
 ) -> Assessment:
     """Say of any model that nobody was asked."""
     return Assessment(serve_args[0], Verdict.UNKNOWN, "nobody was asked")
