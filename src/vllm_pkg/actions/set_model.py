@@ -16,6 +16,7 @@ from vllm_pkg.actions.prepared_switch import (
     describe_last_switch,
     is_prepared_first,
 )
+from vllm_pkg.actions.preset_fits import PresetFits
 from vllm_pkg.actions.protocol import (
     ActionContext,
     ActionInput,
@@ -26,7 +27,7 @@ from vllm_pkg.actions.validation import invalid_input, validate_input
 from vllm_pkg.engine.command import model_argument
 from vllm_pkg.engine.fit_check import is_refused
 from vllm_pkg.errors import FieldProblem, InvalidArgument, ModelFolderMissing
-from vllm_pkg.models.fit import best_fit, fit_presets, force_preset, require_fit
+from vllm_pkg.models.fit import best_fit, force_preset
 from vllm_pkg.models.local import (
     LocalModel,
     ensure_local_model,
@@ -60,6 +61,7 @@ _ABOUT: Final = (
     "The presets are checked against the memory of this machine. Custom takes any "
     "model that vLLM can serve."
 )
+_BY_FILES: Final = "Those whose files are on this machine are judged by these."
 _DOWNLOAD: Final = (
     "If it is not in the cache yet, it is downloaded first, which may take a while."
 )
@@ -106,9 +108,10 @@ class SetModel:
             StateError: the present selection cannot be read.
         """
         hardware = context.hardware()
-        fits = fit_presets(hardware, find_places(context.settings))
+        fits = PresetFits(context.settings, hardware).all()
         store = load_store(context.settings)
         news = (
+            _BY_FILES if any(fit.is_estimated for fit in fits) else None,
             describe_last_switch(context.settings),
             describe_last_failure(context.settings, store),
         )
@@ -143,7 +146,7 @@ class SetModel:
 def fit_all(settings: Settings) -> tuple[PresetFit, ...]:
     """Decide for every preset whether it fits the machine as it is now."""
     context = ActionContext(settings=settings, is_running=False)
-    return fit_presets(context.hardware(), find_places(settings))
+    return PresetFits(settings, context.hardware()).all()
 
 
 def select_model(
@@ -223,9 +226,12 @@ def _prefill(spec: forms.InputSpec, store: Store) -> dict[str, Any] | None:
 
 def _preset_choice(context: ActionContext, preset_id: str, *, force: bool) -> Choice:
     preset = find_preset(preset_id)
-    places = find_places(context.settings)
-    decide = force_preset if force else require_fit
-    fit = decide(preset, context.hardware(), places)
+    hardware = context.hardware()
+    fit = (
+        force_preset(preset, hardware, find_places(context.settings))
+        if force
+        else PresetFits(context.settings, hardware).require(preset)
+    )
     local = local_model_of(context.settings, fit.serve_args[0])
     served = preset.name if local else f"{preset.name} ({fit.serve_args[0]})"
     message = f"Selected {served} with a context of {fit.context_tokens} tokens"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vllm_pkg.engine.fit_request import build_request
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from vllm_pkg.hardware.facts import Hardware
     from vllm_pkg.models.sizing.assess import Assessment
+    from vllm_pkg.models.sizing.verdict import Decision
     from vllm_pkg.settings import Settings
     from vllm_pkg.state.store import EnvironmentVariable
 
@@ -46,6 +48,31 @@ def assess_serving(
     returned_gib = own_memory_gib(settings, hardware)
     request = build_request(serve_args, hardware, environ, returned_gib)
     return assess(settings, hardware, request)
+
+
+def assess_known(
+    settings: Settings,
+    hardware: Hardware,
+    serve_args: Sequence[str],
+    serve_env: Sequence[EnvironmentVariable],
+    returned_gib: tuple[float, ...],
+) -> Decision | None:
+    """
+    Return what `assess_serving` would say, where that needs no network; None elsewhere.
+
+    Args:
+        settings: Settings in force.
+        hardware: The machine.
+        serve_args: What stands after ``vllm serve``, the model first.
+        serve_env: Environment variables that the user has set for it.
+        returned_gib: What the engine that runs now gives back, from `own_memory_gib`.
+    Raises:
+        InvalidArgument: an argument is refused, or a value cannot be understood.
+    """
+    environ = os.environ | {item.name: item.value for item in serve_env}
+    request = build_request(serve_args, hardware, environ, returned_gib)
+    unasked = replace(request, access=replace(request.access, is_offline=True))
+    return assess(settings, hardware, unasked).decision
 
 
 def is_refused(assessment: Assessment) -> bool:

@@ -56,6 +56,7 @@ class PresetFit:
         context_tokens: Context length that is served; None when it does not fit.
         tensor_parallel: Number of cards that share the model; None when it does not
             fit.
+        is_estimated: Whether its files on this machine decided, and not its floor.
     """
 
     preset: Preset
@@ -65,6 +66,7 @@ class PresetFit:
     memory_needed_gib: int | None = None
     context_tokens: int | None = None
     tensor_parallel: int | None = None
+    is_estimated: bool = False
 
     @property
     def is_fitting(self) -> bool:

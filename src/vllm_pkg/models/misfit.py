@@ -20,6 +20,8 @@ class Obstacle(StrEnum):
     UNEQUAL_CARDS = "unequal-cards"
     HEADS = "heads"
     WEIGHTS = "weights"
+    NEEDS_CHANGE = "needs-change"
+    ESTIMATED_SHORT = "estimated-short"
 
 
 _TEXTS: Final[dict[Obstacle, str]] = {
@@ -38,6 +40,8 @@ _TEXTS: Final[dict[Obstacle, str]] = {
     Obstacle.WEIGHTS: (
         "needs {needed_gib} GiB, and its weights cannot be split over {numbers} cards"
     ),
+    Obstacle.NEEDS_CHANGE: "by its files here, it runs only with {change}",
+    Obstacle.ESTIMATED_SHORT: "by its files here, {missing_gib} GiB are missing",
 }
 
 

@@ -72,6 +72,7 @@ def _preset_json(fit: PresetFit) -> dict[str, Any]:
         "name": fit.preset.name,
         "task": fit.preset.task.value,
         "fits": fit.reason is None,
+        "isEstimated": fit.is_estimated,
         "reason": fit.reason,
         "memoryNeededGib": fit.memory_needed_gib,
         "contextTokens": fit.context_tokens,

@@ -221,6 +221,7 @@ def test_preset_list(cli, monkeypatch):
         "task": "chat",
         "fits": False,
         "reason": "needs 25 GiB, this machine has 24 GiB",
+        "isEstimated": False,
         "memoryNeededGib": 25,
         "contextTokens": None,
         "tensorParallel": None,

@@ -26,6 +26,8 @@ def test_each_obstacle_has_words():
             "smallest_gib",
             "heads",
             "numbers",
+            "change",
+            "missing_gib",
         ],
         "X",
     )

@@ -132,6 +132,8 @@ def test_the_selected_preset_is_marked():
         ),
         Misfit(Obstacle.HEADS, {"needed_gib": 30, "heads": 40, "counts": (3, 6)}),
         Misfit(Obstacle.WEIGHTS, {"needed_gib": 30, "counts": (3,)}),
+        Misfit(Obstacle.NEEDS_CHANGE, {"change": "--max-model-len 8192"}),
+        Misfit(Obstacle.ESTIMATED_SHORT, {"missing_gib": 6.4}),
     ],
 )
 def test_each_obstacle_is_a_sentence_in_each_language(language, misfit):
@@ -139,7 +141,8 @@ def test_each_obstacle_is_a_sentence_in_each_language(language, misfit):
     sentence = misfit_sentence(load_texts(language), misfit)
 
     assert sentence.endswith(".")
-    assert ("needed_gib" in misfit.places) is (f"{SPACE}Gi" in sentence)
+    is_size = not misfit.places.keys().isdisjoint({"needed_gib", "missing_gib"})
+    assert is_size is (f"{SPACE}Gi" in sentence)
 
 
 def test_numbers_of_cards_are_joined_as_the_language_does():

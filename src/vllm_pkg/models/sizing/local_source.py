@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config.json"
 SAFETENSORS: Final = ".safetensors"
+_FOLDERS: Final = ("/", "./", "../", "~")
 
 
 def read_local(
@@ -38,7 +39,7 @@ def read_local(
     Raises:
         NotKnown: it is a folder and no model can be read there.
     """
-    if model.startswith(("/", "./", "../", "~")):
+    if model.startswith(_FOLDERS):
         return _read_folder(Path(model).expanduser())
     repository = RepositoryFolder(settings.models_dir, model)
     commit = repository.commit_of(revision or MAIN)
@@ -49,6 +50,13 @@ def read_local(
     except NotKnown:
         # A download that did not end: the Hub knows the rest.
         return None
+
+
+def is_here(settings: Settings, model: str) -> bool:
+    """Whether there is anything on this machine to read of a model; quick."""
+    if model.startswith(_FOLDERS):
+        return Path(model).expanduser().is_dir()
+    return RepositoryFolder(settings.models_dir, model).commit_of(MAIN) is not None
 
 
 def parse_config(data: bytes) -> dict[str, Any]:

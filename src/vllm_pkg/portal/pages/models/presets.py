@@ -103,7 +103,7 @@ def preset_rows(
 def misfit_sentence(texts: Texts, misfit: Misfit) -> str:
     """Return why a preset does not fit, as a sentence."""
     places = dict(misfit.places)
-    for name in ("needed_gib", "memory_gib", "smallest_gib"):
+    for name in ("needed_gib", "memory_gib", "smallest_gib", "missing_gib"):
         if name in places:
             places[name] = size(texts, places[name] * _GIB)
     if "counts" in places:

@@ -6,10 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm_pkg.actions.preset_fits import PresetFits
 from vllm_pkg.errors import ServiceError, as_sentence
 from vllm_pkg.hardware.detect import detect_hardware
-from vllm_pkg.models.fit import fit_presets
-from vllm_pkg.models.local import find_places
 from vllm_pkg.service.cached_models import cache_json
 from vllm_pkg.service.disk import disk_json
 from vllm_pkg.service.downloads import list_downloads
@@ -100,7 +99,7 @@ def look(settings: Settings) -> Snapshot:
     disk = disk_json(settings.models_dir)
     return Snapshot(
         hardware=hardware,
-        fits=fit_presets(hardware, find_places(settings)),
+        fits=PresetFits(settings, hardware).all(),
         selected=selected,
         models=models,
         total_bytes=disk["totalBytes"],
