@@ -10,6 +10,7 @@ from vllm_pkg.engine.fit_request import build_request
 from vllm_pkg.engine.hub_token import hub_variables
 from vllm_pkg.engine.own_memory import own_memory_gib
 from vllm_pkg.errors import ModelDoesNotFit
+from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.models.sizing.assess import assess
 from vllm_pkg.models.sizing.verdict import Verdict
 from vllm_pkg.models.sizing.wording import describe, remedy_text
@@ -48,6 +49,21 @@ def assess_serving(
     returned_gib = own_memory_gib(settings, hardware)
     request = build_request(serve_args, hardware, environ, returned_gib)
     return assess(settings, hardware, request)
+
+
+def assess_here(
+    settings: Settings,
+    serve_args: Sequence[str],
+    serve_env: Sequence[EnvironmentVariable] = (),
+) -> Assessment:
+    """
+    Do what `assess_serving` does, on the machine as it is now.
+
+    Raises:
+        InvalidArgument: an argument is refused, or a value cannot be understood.
+    """
+    hardware = detect_hardware(settings)
+    return assess_serving(settings, hardware, serve_args, serve_env)
 
 
 def assess_known(

@@ -39,21 +39,21 @@ def prepare(
         ServiceError: it cannot be prepared, or was cancelled; the class says why.
     """
     # Only when there is something to do: an idle fetcher is small.
+    from vllm_pkg.engine.apart import call_apart  # noqa: PLC0415
     from vllm_pkg.engine.command import model_argument  # noqa: PLC0415
     from vllm_pkg.engine.daemon import check_model, plan_serving  # noqa: PLC0415
     from vllm_pkg.engine.fetching import is_from_hub  # noqa: PLC0415
     from vllm_pkg.engine.fit_check import (  # noqa: PLC0415
-        assess_serving,
+        assess_here,
         require_run,
     )
-    from vllm_pkg.hardware.detect import detect_hardware  # noqa: PLC0415
 
     store = switch.target.put_into(Store())
     plan = plan_serving(settings, store, ensure_key(settings))
     check_model(settings, plan.store.serve_args)
-    hardware = detect_hardware(settings)
+    # It may ask the Hub, with a library that would stay in memory.
     require_run(
-        assess_serving(settings, hardware, plan.store.serve_args, store.serve_env)
+        call_apart(assess_here, settings, plan.store.serve_args, store.serve_env)
     )
     environ = plan.command.environment(os.environ) if plan.command else {}
     model = model_argument(plan.store.serve_args)
