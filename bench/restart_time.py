@@ -5,7 +5,9 @@ How long a restart takes: this package, plain ``vllm serve``, and each lever on 
 Run it with ``PYTHONPATH=tests:bench .venv/bin/python bench/restart_time.py``. It
 starts the tiny test model many times, each round in another order, and writes
 bench/results/restart_time.json and restart_time.md. ``--lock FILE`` takes that lock for
-each round, so that others may have the machine between two.
+each round, so that others may have the machine between two. ``--rates MODEL`` measures
+the tokens per second of ``tiny`` or ``small`` alone, some ten minutes, and puts them
+into the results that are there.
 
 A fresh container is an empty home and an empty temporary folder; what it keeps is the
 main volume. The page cache is warm for all. Each engine says what it says to the same
@@ -214,6 +216,23 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         publish(make_document(machine, seconds, rates, answers))
 
 
+def measure_one_rate(arguments: argparse.Namespace, folder: Path) -> None:
+    """Measure the rates of one model, and put them into the results that are there."""
+    name = arguments.rates
+    found = json.loads((RESULTS / "restart_time.json").read_text())
+    machine = found["machine"] | {f"{name}, busy": _moment()}
+    model = make_models(folder)[name]
+    rates, said = measure_rates(folder, model, arguments.bursts, arguments.lock)
+    answers = {f"{name}, busy": [json.loads(one) for one in sorted(said)]}
+    document = make_document(
+        machine,
+        found["seconds"],
+        found["tokens_per_s"] | {name: rates},
+        found["answers"] | answers,
+    )
+    publish(document | {"at": found["at"]})
+
+
 def make_document(
     machine: dict[str, Any],
     seconds: dict[str, dict[str, list[float]]],
@@ -245,6 +264,12 @@ def make_document(
         "seconds": seconds,
         "tokens_per_s": rates,
     }
+
+
+def _moment() -> str:
+    """Return when, and how busy the machine was."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return f"{now[:10]} at a load average of {os.getloadavg()[0]:.2f}"
 
 
 def _machine() -> dict[str, Any]:
@@ -285,6 +310,7 @@ def format_tables(document: dict[str, Any]) -> str:
         f"load average {machine['load_average']} before the start",
         f"vLLM {machine['vllm']}",
         f"Python {machine['python']}",
+        *(f"{name} on {told}" for name, told in machine.items() if "busy" in name),
     )
     lines += ["", f"{', '.join(facts)}."]
     return "\n".join(lines) + "\n"
@@ -310,9 +336,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bursts", type=int, default=20)
     parser.add_argument("--lock", type=Path)
+    parser.add_argument("--rates", choices=("tiny", "small"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(arguments, Path(folder))
+        run = measure_one_rate if arguments.rates else measure
+        run(arguments, Path(folder))
     sys.stdout.write((RESULTS / "restart_time.md").read_text())
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from vllm_pkg.settings_table import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
+RESULTS = ROOT / "bench" / "results"
 
 
 def _missing(names: list[str], text: str) -> list[str]:
@@ -76,6 +79,44 @@ def test_the_readme_names_what_a_fresh_machine_needs():
     opening = (ROOT / "README.md").read_text()[:1000]
 
     assert {name for name in needed if name not in opening} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "table", "name"),
+    [
+        ("plain vLLM with empty caches", "starts", "plain, empty, ready"),
+        ("plain vLLM with its caches kept", "starts", "plain, caches kept, ready"),
+        ("plain vLLM's with requests of 64 tokens", "rates", "64 tokens"),
+        ("requests of one", "rates", "1 token"),
+    ],
+)
+def test_the_guide_tells_the_published_restart(words, table, name):
+    """Ratio and interval of each figure are those of the last published run."""
+    results = json.loads((RESULTS / "restart_time.json").read_text())
+    prefixes = {"starts": "package, fresh / ", "rates": "tiny, requests of "}
+    suffix = ", package, fresh" if table == "rates" else ""
+    figures = results[table][f"{prefixes[table]}{name}{suffix}"]
+    mean, low, high = (f"{figures[key]:.2f}" for key in ("mean", "low", "high"))
+    text = " ".join(GUIDE.split())
+    told = {
+        "starts": f"| {words} | {mean} | {low} to {high} |",
+        "rates": f"{mean} ({low} to {high})",
+    }[table]
+
+    assert words in text
+    assert told in text
+
+
+def test_the_published_medians_stand_in_the_guide():
+    """The seconds that the text names are the medians of that run."""
+    seconds = json.loads((RESULTS / "restart_time.json").read_text())["seconds"]
+    ways = ("package, fresh", "plain, empty", "plain, caches kept")
+    first, second, third = (
+        f"{statistics.median(seconds[way]['ready']):.1f} s" for way in ways
+    )
+
+    told = f"medians were {first}, {second} and {third}"
+    assert told in " ".join(GUIDE.split())
 
 
 def test_links_between_documents_hold():
