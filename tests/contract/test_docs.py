@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from support.command_line import MACHINES
+from support.settings_factory import make_settings
 from vllm_pkg import errors
+from vllm_pkg.actions import registry
+from vllm_pkg.actions.protocol import ActionContext
+from vllm_pkg.actions.validation import validate_input
 from vllm_pkg.cli.main import app
 from vllm_pkg.health.checker import EXIT_CODES
 from vllm_pkg.settings_table import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
+README = (ROOT / "README.md").read_text()
+MACHINE = {"VLLM_PKG_HARDWARE": str(MACHINES / "cpu-24gib.json")}
 RESULTS = ROOT / "bench" / "results"
 
 
@@ -79,6 +86,19 @@ def test_the_readme_names_what_a_fresh_machine_needs():
     opening = (ROOT / "README.md").read_text()[:1000]
 
     assert {name for name in needed if name not in opening} == set()
+
+
+def test_the_inputs_of_actions_are_taken_as_they_stand(tmp_path):
+    """The forms accept the JSON that the guide and the README tell to type."""
+    context = ActionContext(make_settings(tmp_path, **MACHINE), is_running=False)
+    token = re.findall(r'`(\{"token": .+?\})`', GUIDE)
+    models = re.findall(r"--input \\\n\s+'(\{.+\})'", README)
+
+    assert (len(token), len(models)) == (1, 2)
+    for action_id, texts in {"hugging-face-token": token, "set-model": models}.items():
+        spec = registry.action_input(context, action_id).spec
+        for text in texts:
+            assert validate_input(spec, json.loads(text))
 
 
 @pytest.mark.parametrize(
