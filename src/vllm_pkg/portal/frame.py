@@ -36,6 +36,8 @@ LANGUAGE_COOKIE: Final = "vllm-pkg-language"
 THEME_COOKIE: Final = "vllm-pkg-theme"
 STATIC_PATH: Final = "/portal-static"
 STATIC_DIR: Final = Path(__file__).parent / "static"
+# A year: another content has another address.
+_KEPT_S: Final = 365 * 24 * 3600
 _NAVIGATION_ID: Final = "vp-nav"
 # Path, key of the name, icon of Material Design, as NiceGUI carries them.
 PAGES: Final = (
@@ -72,7 +74,7 @@ def prepare_frame(portal: Portal) -> None:
         portal: Whose state the header shows.
     """
     app.state.portal = portal
-    app.add_static_files(STATIC_PATH, STATIC_DIR)
+    app.add_static_files(STATIC_PATH, STATIC_DIR, max_cache_age=_KEPT_S)
     ui.add_head_html(
         f'<link rel="stylesheet" href="{_address("portal.css")}">'
         f'<link rel="stylesheet" href="{_address("forms.css")}">'

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 Header = tuple[bytes, bytes]
 
-# Own files of NiceGUI, whose address has its version; these may be kept.
-_STATIC: Final = "/_nicegui/"
+# Files of NiceGUI, whose address has its version, and our own, whose address has what
+# they hold; these may be kept.
+_STATIC: Final = ("/_nicegui/", "/portal-static/")
 _DYNAMIC: Final = "/dynamic_resources/"
 _NOTHING: Final = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 # NiceGUI's event handlers are text that is evaluated, and Vue compiles its templates in
@@ -49,6 +50,9 @@ _ALWAYS: Final[dict[bytes, bytes]] = {
 }
 # The own host is told, so that the Origin of a form is; others learn nothing.
 _REFERRER: Final[dict[bytes, bytes]] = {b"referrer-policy": b"same-origin"}
+# No other site is allowed anything; the library of the websockets would allow whoever
+# asks with the token.
+_CROSS_SITE: Final = b"access-control-"
 _NO_STORE: Final[dict[bytes, bytes]] = {b"cache-control": b"no-store"}
 _CSP: Final = b"content-security-policy"
 _ANSWERED: Final = frozenset({200, 206, 304})
@@ -67,7 +71,11 @@ def secured(
             a page may load, and what it tells to others, stay.
         nonce: Of this answer; never used twice.
     """
-    given = [(name.lower(), value) for name, value in headers]
+    given = [
+        (name.lower(), value)
+        for name, value in headers
+        if not name.lower().startswith(_CROSS_SITE)
+    ]
     policy = {_CSP: _content_policy(given, nonce).encode()}
     own = dict(pair for pair in given if pair[0] in {*policy, *_REFERRER})
     added = {**_ALWAYS, **_REFERRER, **policy, **own}

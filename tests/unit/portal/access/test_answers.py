@@ -119,10 +119,25 @@ def test_an_answer_may_bring_its_own_policies_and_no_others():
     assert values[b"cache-control"] == b"no-store"
 
 
+def test_no_answer_allows_another_site_anything():
+    """What a library says of other sites is not passed on."""
+    given = [
+        (b"Access-Control-Allow-Origin", b"http://evil.example"),
+        (b"access-control-allow-credentials", b"true"),
+        (b"allow", b"GET"),
+    ]
+
+    assert not [
+        name for name, _ in secured("/", 200, given, "n") if b"access-control" in name
+    ]
+    assert (b"allow", b"GET") in secured("/", 200, given, "n")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "kept"),
     [
         (STATIC, 200, True),
+        ("/portal-static/portal.css", 200, True),
         (STATIC, 404, False),
         ("/_nicegui/3.18.0/dynamic_resources/x", 200, False),
         ("/", 200, False),
