@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from support.portal_fixture import portal_fixture
+from support.portal_server import PortalServer
 from vllm_pkg.state.portal_token import rotate_portal_token
 
 __all__ = ["portal_fixture"]
@@ -228,8 +229,26 @@ HEADERS = [
 ]
 
 
-def test_t26_malformed_input_is_no_fault_of_the_server(portal, guarantee):
-    """T26: whatever is sent, nobody gets a 5xx."""
+# A portal that takes every header for ASCII.
+MUTANT = """
+import vllm_pkg.portal.access.guard as guard
+from vllm_pkg.portal.program import main
+
+right = guard.read_asked
+
+
+def strict(scope):
+    for _, value in scope["headers"]:
+        value.decode("ascii")
+    return right(scope)
+
+
+guard.read_asked = strict
+main()
+"""
+
+
+def _malformed_statuses(portal) -> dict[object, int]:
     name = portal.session.partition("=")[0]
     statuses: dict[object, int] = {}
     for target in MALFORMED:
@@ -249,16 +268,30 @@ def test_t26_malformed_input_is_no_fault_of_the_server(portal, guarantee):
         b"\xff" * 9,
     ]
     statuses |= {data: portal.send(data + b"\r\n\r\n").status for data in raw}
-    faults = {key: status for key, status in statuses.items() if status >= 500}
+    return statuses
+
+
+def _faults(statuses):
+    return {key: status for key, status in statuses.items() if status >= 500}
+
+
+def test_t26_malformed_input_is_no_fault_of_the_server(portal, tmp_path, guarantee):
+    """T26: whatever is sent, nobody gets a 5xx."""
+    statuses = _malformed_statuses(portal)
+    faults = _faults(statuses)
+    with PortalServer(tmp_path / "mutant", program=("-c", MUTANT)) as mutant:
+        found = _faults(_malformed_statuses(mutant))
     guarantee(
         "T26",
         "Malformed requests are never a fault of the server",
         tried=len(statuses),
         violations=len(faults),
         unit="requests",
-        control="",
+        control=f"of a portal that takes every header for ASCII {len(found)} are found",
     )
 
     assert faults == {}
     assert portal.ask("GET", "/login").status == 200
     assert "Traceback" not in portal.log
+    assert {key[0] for key in found} >= {"Cookie", "Authorization", "Accept-Language"}
+    assert "Traceback" in mutant.log

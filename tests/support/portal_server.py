@@ -75,10 +75,12 @@ class PortalServer:
     Args:
         folder: Both volumes stand below it.
         variables: What its environment has besides.
+        program: What Python runs; another one may do something wrong.
     """
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "vllm_pkg.portal")
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -140,7 +142,7 @@ class PortalServer:
         self.folder.mkdir(exist_ok=True)
         with (self.folder / "portal.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vllm_pkg.portal"],
+                [sys.executable, *self.program],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
