@@ -169,8 +169,6 @@ def _cpu_s(portal: PortalApi) -> float:
 
 
 def _pid(portal: PortalApi) -> int:
-    if portal.process is None:
-        raise RuntimeError("the portal does not run")
     return portal.process.pid
 
 

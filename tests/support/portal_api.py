@@ -4,77 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import signal
-import subprocess
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from support.service import free_port
-from support.waiting import wait_until
-from vllm_pkg.settings import load_settings
-from vllm_pkg.state.portal_token import ensure_portal_token
+from support.portal_process import PortalProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-# With all its pages it takes seconds, and minutes beside other work.
-START_TIMEOUT_S = 120.0
 
 
-@dataclass
-class PortalApi:
-    """
-    The portal of one instance; a context manager.
-
-    Args:
-        folder: Both volumes stand below it.
-        variables: More environment variables.
-    """
-
-    folder: Path
-    variables: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Our environment, with the volumes of this instance."""
-        return {
-            **os.environ,
-            "VLLM_PKG_MAIN": str(self.folder / "main"),
-            "VLLM_PKG_PUBLIC": str(self.folder / "public"),
-            "VLLM_PKG_PORTAL_PORT": str(self.port),
-            **self.variables,
-        }
-
-    def __enter__(self) -> Self:
-        """Start it, and wait until it has looked at the service."""
-        with (self.folder / "portal.out").open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "vllm_pkg.portal"],
-                env=self.environment,
-                stdout=out,
-                stderr=out,
-            )
-        try:
-            wait_until(self._has_looked, START_TIMEOUT_S, "the portal's first look")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
+class PortalApi(PortalProcess):
+    """The portal of one instance, and what it answers to one who has its token."""
 
     def ask(
         self, method: str, path: str, body: Any = None, **headers: str
@@ -107,20 +47,7 @@ class PortalApi:
 
     @property
     def _bearer(self) -> dict[str, str]:
-        token = ensure_portal_token(load_settings(self.environment))
-        return {"Authorization": f"Bearer {token}"}
-
-    def _has_looked(self) -> bool:
-        assert self.process is not None
-        code = self.process.poll()
-        if code is not None:
-            said = (self.folder / "portal.out").read_text()
-            raise AssertionError(f"the portal ended with {code}:\n{said}")
-        try:
-            status, told = self.ask("GET", "/healthz")
-        except OSError:
-            return False
-        return status in {200, 503} and told["status"] != "starting"
+        return {"Authorization": f"Bearer {self.token}"}
 
 
 @dataclass

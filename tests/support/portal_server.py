@@ -9,23 +9,17 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from support.service import free_port
+from support.portal_process import PortalProcess
 from support.waiting import wait_until
-from vllm_pkg.settings import load_settings
-from vllm_pkg.state.portal_token import ensure_portal_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
-
-    from vllm_pkg.settings import Settings
 
 Header = tuple[str, str]
-_START_TIMEOUT_S = 50
 # Every address of 127.0.0.0/8 is this machine, and a source of its own.
 _SOURCES = (f"127.{a}.{b}.9" for a, b in itertools.product(range(1, 250), repeat=2))
 _UPGRADE = (
@@ -67,38 +61,8 @@ class Answered:
         return next(iter(self.values("set-cookie")), "").partition(";")[0]
 
 
-@dataclass
-class PortalServer:
-    """
-    One portal over volumes of its own.
-
-    Args:
-        folder: Both volumes stand below it.
-        variables: What its environment has besides.
-        program: What Python runs; another one may do something wrong.
-    """
-
-    folder: Path
-    variables: dict[str, str] = field(default_factory=dict)
-    program: tuple[str, ...] = ("-m", "vllm_pkg.portal")
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Its environment."""
-        return os.environ | {
-            "VLLM_PKG_MAIN": str(self.folder / "main"),
-            "VLLM_PKG_PUBLIC": str(self.folder / "public"),
-            "VLLM_PKG_VARIANT": "cpu",
-            "VLLM_PKG_PORTAL_PORT": str(self.port),
-            **self.variables,
-        }
-
-    @property
-    def settings(self) -> Settings:
-        """Its settings."""
-        return load_settings(self.environment)
+class PortalServer(PortalProcess):
+    """A portal that is spoken to in raw HTTP."""
 
     @property
     def host(self) -> str:
@@ -111,58 +75,17 @@ class PortalServer:
         return f"http://{self.host}"
 
     @property
-    def token(self) -> str:
-        """The token that is in force."""
-        return ensure_portal_token(self.settings)
-
-    @property
     def log(self) -> str:
         """What it has printed."""
-        return (self.folder / "portal.log").read_text(errors="replace")
+        return self.output.read_text(errors="replace")
 
     @cached_property
     def session(self) -> str:
         """A session, as a browser sends it; a new token counts within a moment."""
         return wait_until(
-            lambda: self.ask("GET", f"/login?token={self.token}").cookie,
+            lambda: self.ask("GET", self.login_path).cookie,
             *(5, "the token counts"),
         )
-
-    def __enter__(self) -> Self:
-        """Start it and wait until it answers."""
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        self.stop()
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.folder.mkdir(exist_ok=True)
-        with (self.folder / "portal.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *self.program],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self.is_answering, _START_TIMEOUT_S, "the portal")
-
-    def stop(self) -> None:
-        """End it."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(20)
-
-    def is_answering(self) -> bool:
-        """Whether it answers."""
-        assert self.process is not None
-        assert self.process.poll() is None, self.log
-        try:
-            return self.ask("GET", "/login").status == 200
-        except OSError:
-            return False
 
     def ask(
         self,

@@ -1,18 +1,13 @@
 """
 Each deletion, hit at each of its system calls; run as a program by `run_sweep`.
 
-``python -m support.crash.deletion_sweep`` is a program of its own because it forks, and
-because mutants replace parts of the package in it. It reads what to do as JSON from
-standard input and prints what it found.
+``python -m support.crash.deletion_sweep``: see `support.crash.points`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from huggingface_hub import scan_cache_dir
 
-from support.crash import injection
+from support.crash import points
 from support.crash.deletions import (
     DELETIONS,
     Deletion,
@@ -28,7 +23,6 @@ from support.crash.deletions import (
     kept_contents,
     run_deletion,
 )
-from support.crash.sweep import WHEN_MAX, _memory
 from support.model_cache import contents, names_below, occupied_bytes
 from support.settings_factory import make_settings
 from vllm_pkg.errors import CacheError, DeletionIncomplete, NotInCache
@@ -36,7 +30,7 @@ from vllm_pkg.models.cache import Kind, list_cached
 from vllm_pkg.models.deletion import delete_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from vllm_pkg.models.deletion import DeletionReport
     from vllm_pkg.settings import Settings
@@ -60,7 +54,7 @@ class Order:
         every: Which share of the points is tried: 1 means all, 3 each third.
     """
 
-    what: tuple[str, ...] = ("signal=SIGKILL",)
+    what: tuple[str, ...] = (points.KILL,)
     calls: tuple[str, ...] = CHANGING
     cases: tuple[str, ...] = ()
     mutant: str = ""
@@ -100,39 +94,24 @@ class Trial:
     settings: Settings
     final: set[str]
     kept: dict[str, Any]
-    reader: int
-    writer: int
 
 
 def run_sweep(order: Order) -> Findings:
     """Run a sweep in a program of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "support.crash.deletion_sweep"],
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    return Findings(**json.loads(done.stdout))
+    return Findings(**points.run_program("support.crash.deletion_sweep", order))
 
 
 def sweep(order: Order) -> Findings:
     """Hit each deletion at each of its calls."""
     cases = [item for item in DELETIONS if not order.cases or item.name in order.cases]
     findings = Findings()
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with points.memory_folder() as folder:
         peace = {item.name: _in_peace(item, Path(folder)) for item in cases}
         if order.mutant:
             apply_mutant(order.mutant)
-        kinds = [(call, what) for call in order.calls for what in order.what]
-        for number, (call, what) in enumerate(kinds):
-            todo = list(cases)
-            for when in range(1 + number % order.every, WHEN_MAX, order.every):
-                todo = _round(todo, peace, f"{call}:{what}", when, findings)
-                if not todo:
-                    break
+        kinds = [f"{call}:{what}" for call in order.calls for what in order.what]
+        hit_each = partial(_hit_each, peace, findings)
+        points.go_over(cases, kinds, order.every, hit_each)
     return findings
 
 
@@ -155,33 +134,24 @@ def _in_peace(case: Deletion, folder: Path) -> tuple[set[str], dict[str, Any]]:
     return names_below(settings.models_dir), kept
 
 
-def _round(
-    cases: Sequence[Deletion],
+def _hit_each(
     peace: dict[str, tuple[set[str], dict[str, Any]]],
-    what: str,
-    when: int,
     findings: Findings,
-) -> list[Deletion]:
-    """Hit each deletion once; return those that have further points."""
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        trials = [
-            Trial(case, _make(case, Path(folder)), *peace[case.name], *os.pipe())
-            for case in cases
-        ]
-        sizes = [occupied_bytes(trial.settings.models_dir) for trial in trials]
-        programs: list[Callable[[], None]] = [partial(_child, item) for item in trials]
-        hits = injection.run_injected(programs, what, when)
-        for trial, size_bytes, hit in zip(trials, sizes, hits, strict=True):
-            os.close(trial.writer)
-            with os.fdopen(trial.reader) as stream:
-                said = stream.read().strip()
-            findings.points += bool(hit)
-            place = f"{trial.case.name}, {what} at {when}"
-            _check(trial, said, size_bytes, place, findings)
-        return [item.case for item, hit in zip(trials, hits, strict=True) if hit]
+    cases: Sequence[Deletion],
+    point: points.Point,
+    folder: Path,
+) -> list[str]:
+    trials = [Trial(case, _make(case, folder), *peace[case.name]) for case in cases]
+    sizes = [occupied_bytes(trial.settings.models_dir) for trial in trials]
+    heard = points.run_heard([partial(_child, item) for item in trials], point)
+    for trial, size_bytes, (hit, lines) in zip(trials, sizes, heard, strict=True):
+        findings.points += bool(hit)
+        place = f"{trial.case.name}, {point}"
+        _check(trial, "".join(lines), size_bytes, place, findings)
+    return [hit for hit, _ in heard]
 
 
-def _child(trial: Trial) -> None:
+def _child(trial: Trial, writer: int) -> None:
     try:
         said = str(_freed(run_deletion(trial.settings, trial.case)))
     except DeletionIncomplete as error:
@@ -190,7 +160,7 @@ def _child(trial: Trial) -> None:
         said = "refused 0"
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is reported
         said = f"raised {error!r}"
-    os.write(trial.writer, f"{said}\n".encode())
+    os.write(writer, f"{said}\n".encode())
 
 
 def _check(
@@ -259,10 +229,7 @@ def _freed(report: DeletionReport) -> int:
 
 def main() -> None:
     """Do what standard input says, and print what was found."""
-    document = json.load(sys.stdin)
-    lists = ("what", "calls", "cases")
-    order = Order(**document | {name: tuple(document[name]) for name in lists})
-    print(json.dumps(asdict(sweep(order))))
+    print(json.dumps(asdict(sweep(points.read_order(Order)))))
 
 
 if __name__ == "__main__":

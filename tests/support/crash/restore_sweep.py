@@ -1,24 +1,19 @@
 """
 A restore, hit at each of its system calls; run as a program by `run_sweep`.
 
-``python -m support.crash.restore_sweep`` reads what to do as JSON from its standard
-input and prints what it found. It is a program of its own because it forks, and because
-a mutant replaces a part of the package in it.
+``python -m support.crash.restore_sweep``: see `support.crash.points`.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from support.backups import OTHER_KEY, state_of, tree_of, write_models, write_state
-from support.crash import injection
-from support.crash.sweep import WHEN_MAX, _memory
+from support.crash import injection, points
 from support.settings_factory import make_settings
 from vllm_pkg.engine.daemon import prepare_state
 from vllm_pkg.errors import ServiceError
@@ -49,7 +44,7 @@ class Order:
         every: Which share of the points is tried: 1 means all, 3 each third.
     """
 
-    what: str = "signal=SIGKILL"
+    what: str = points.KILL
     calls: tuple[str, ...] = CALLS
     mutant: bool = False
     every: int = 1
@@ -75,22 +70,13 @@ class Findings:
 
 def run_sweep(order: Order) -> Findings:
     """Run a sweep in a program of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "support.crash.restore_sweep"],
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    return Findings(**json.loads(done.stdout))
+    return Findings(**points.run_program("support.crash.restore_sweep", order))
 
 
 def sweep(order: Order) -> Findings:
     """Hit a restore at each of its calls."""
     findings = Findings()
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with points.memory_folder() as folder:
         archive = _make_archive(Path(folder))
         old = _world(_make(Path(folder) / "old"))
         settings = _make(Path(folder) / "new")
@@ -99,13 +85,17 @@ def sweep(order: Order) -> Findings:
         assert old != new
         if order.mutant:
             restore_journal.commit = without_journal
-        for number, call in enumerate(order.calls):
-            for when in range(1 + number % order.every, WHEN_MAX, order.every):
-                with tempfile.TemporaryDirectory(dir=_memory()) as place:
-                    hit = _once(Path(place), archive, f"{call}:{order.what}", when)
-                    if not hit:
-                        break
-                    _check(make_settings(Path(place)), (old, new), hit, findings)
+
+        def hit_each(_: object, point: points.Point, place: Path) -> list[str]:
+            settings = _make(place)
+            restore = partial(_restore, settings, archive)
+            (hit,) = injection.run_injected([restore], point.kind, point.when)
+            if hit:
+                _check(settings, (old, new), hit, findings)
+            return [hit]
+
+        kinds = [f"{call}:{order.what}" for call in order.calls]
+        points.go_over(["restore"], kinds, order.every, hit_each)
     return findings
 
 
@@ -135,12 +125,6 @@ def _make(folder: Path) -> Settings:
         (settings.models_dir / name / "refs" / "main").write_text("0" * 40)
     prepare_state(settings)
     return settings
-
-
-def _once(folder: Path, archive: Path, what: str, when: int) -> str:
-    settings = _make(folder)
-    (hit,) = injection.run_injected([lambda: _restore(settings, archive)], what, when)
-    return hit
 
 
 def _restore(settings: Settings, archive: Path) -> None:
@@ -190,9 +174,7 @@ def _world(settings: Settings) -> World:
 
 def main() -> None:
     """Do what standard input says, and print what was found."""
-    document = json.load(sys.stdin)
-    order = Order(**document | {"calls": tuple(document["calls"])})
-    print(json.dumps(asdict(sweep(order))))
+    print(json.dumps(asdict(sweep(points.read_order(Order)))))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vllm_pkg.errors import StateCorrupt
+from vllm_pkg.errors import StateCorrupt, StateError
 from vllm_pkg.state import atomic, credentials, keys, locks, records
 from vllm_pkg.state.identity import ProcessIdentity
 from vllm_pkg.state.secrets import Role
@@ -45,11 +45,13 @@ class Scenario:
         name: For messages and folders.
         prepare: Makes the state that it starts from.
         steps: What is done; each is acknowledged when it returns.
+        refusals: What may be told instead of a failed write, since it matters more.
     """
 
     name: str
     prepare: Step
     steps: tuple[Step, ...]
+    refusals: tuple[type[StateError], ...] = ()
 
 
 def select(name: str, size_bytes: int, settings: Settings) -> None:
@@ -171,10 +173,12 @@ def make_scenarios(rounds: int = 1) -> tuple[Scenario, ...]:
             "old-key-wrong-env",
             partial(_published, "old-key-wrong-env.json"),
             (migrate_damaged, migrate),
+            # That the file is damaged matters more than that it stays where it is.
+            (StateCorrupt,),
         ),
         Scenario("repair-mode", _loose, (migrate,)),
         Scenario("named-keys", _ready, adds),
-        Scenario("set-aside", _damaged, (read_damaged, *selects)),
+        Scenario("set-aside", _damaged, (read_damaged, *selects), (StateCorrupt,)),
         Scenario("records", _ready, notes),
     )
 

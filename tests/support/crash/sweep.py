@@ -1,9 +1,7 @@
 """
 The sweep: every scenario, hit at every system call; run as a program by `run_sweep`.
 
-``python -m support.crash.sweep`` reads what to do as JSON from its standard input and
-prints what it found as JSON. It is a program of its own because it forks, and because
-mutants replace parts of the state library in it.
+``python -m support.crash.sweep``: see `support.crash.points`.
 """
 
 from __future__ import annotations
@@ -12,15 +10,12 @@ import contextlib
 import json
 import os
 import re
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from support.crash import injection, mutants
+from support.crash import injection, mutants, points
 from support.crash.scenarios import (
     Scenario,
     has_key,
@@ -33,19 +28,16 @@ from support.crash.scenarios import (
     wide_modes,
 )
 from support.settings_factory import make_settings
-from vllm_pkg.errors import StateCorrupt, StateError, StateWriteFailed
+from vllm_pkg.errors import StateError, StateWriteFailed
 from vllm_pkg.state import locks
 from vllm_pkg.state.credentials import load_key
 from vllm_pkg.state.store import load_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from vllm_pkg.settings import Settings
 
-WHEN_MAX: Final = 2000
-# Kills and failed calls are the same on every file system; here fsync costs nothing.
-MEMORY: Final = Path("/dev/shm")  # noqa: S108
 LOCK_TIMEOUT_S: Final = 0.1
 # What changes a disk; a file that is only read is opened without these.
 _WRITING: Final = re.compile(
@@ -69,7 +61,7 @@ class Order:
         every: Which share of the points is tried: 1 means all, 3 each third.
     """
 
-    what: tuple[str, ...] = ("signal=SIGKILL",)
+    what: tuple[str, ...] = (points.KILL,)
     rounds: int = 1
     calls: tuple[str, ...] = injection.CHANGING
     scenarios: tuple[str, ...] = ()
@@ -110,23 +102,12 @@ class Trial:
     scenario: Scenario
     settings: Settings
     expected: tuple[dict[str, bytes], ...]
-    reader: int
-    writer: int
     wide: tuple[str, ...]
 
 
 def run_sweep(order: Order) -> Findings:
     """Run a sweep in a program of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "support.crash.sweep"],
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    return Findings(**json.loads(done.stdout))
+    return Findings(**points.run_program("support.crash.sweep", order))
 
 
 def sweep(order: Order) -> Findings:
@@ -137,25 +118,16 @@ def sweep(order: Order) -> Findings:
         if not order.scenarios or item.name in order.scenarios
     ]
     findings = Findings()
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with points.memory_folder() as folder:
         expected = {item.name: _expect(item, Path(folder)) for item in scenarios}
         # An injected close leaves the lock open, which a real failing one does not.
         locks.locked.__wrapped__.__defaults__ = (LOCK_TIMEOUT_S,)  # type: ignore[attr-defined]
         if order.mutant:
             mutants.apply(order.mutant)
-        # strace counts each kind of call on its own.
-        kinds = [(call, what) for call in order.calls for what in order.what]
-        for number, (call, what) in enumerate(kinds):
-            todo = list(scenarios)
-            for when in range(1 + number % order.every, WHEN_MAX, order.every):
-                todo = _round(todo, expected, f"{call}:{what}", when, findings)
-                if not todo:
-                    break
+        kinds = [f"{call}:{what}" for call in order.calls for what in order.what]
+        hit_each = partial(_hit_each, expected, findings)
+        points.go_over(scenarios, kinds, order.every, hit_each)
     return findings
-
-
-def _memory() -> Path | None:
-    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 def _expect(scenario: Scenario, folder: Path) -> tuple[dict[str, bytes], ...]:
@@ -166,39 +138,32 @@ def _expect(scenario: Scenario, folder: Path) -> tuple[dict[str, bytes], ...]:
     return tuple(run_in_peace(scenario, settings))
 
 
-def _round(
-    scenarios: Sequence[Scenario],
+def _hit_each(
     expected: dict[str, tuple[dict[str, bytes], ...]],
-    what: str,
-    when: int,
     findings: Findings,
-) -> list[Scenario]:
-    """Hit each scenario once; return those that have further points."""
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        trials = []
-        for scenario in scenarios:
-            settings = make_settings(Path(folder) / scenario.name)
-            make_deterministic(1)
-            scenario.prepare(settings)
-            wide = tuple(wide_modes(settings))
-            states = expected[scenario.name]
-            trials.append(Trial(scenario, settings, states, *os.pipe(), wide))
-        programs: list[Callable[[], None]] = [partial(_child, item) for item in trials]
-        make_deterministic(2)
-        hits = injection.run_injected(programs, what, when)
-        for trial, hit in zip(trials, hits, strict=True):
-            os.close(trial.writer)
-            with os.fdopen(trial.reader) as stream:
-                lines = stream.read().splitlines()
-            findings.points += bool(hit)
-            place = f"{trial.scenario.name}, {what} at {when}"
-            _check_error(trial, lines, hit, place, findings)
-            _check(trial, lines, place, findings)
-            _check_next_start(trial.settings, place, findings)
-        return [item.scenario for item, hit in zip(trials, hits, strict=True) if hit]
+    scenarios: Sequence[Scenario],
+    point: points.Point,
+    folder: Path,
+) -> list[str]:
+    trials = []
+    for scenario in scenarios:
+        settings = make_settings(folder / scenario.name)
+        make_deterministic(1)
+        scenario.prepare(settings)
+        wide = tuple(wide_modes(settings))
+        trials.append(Trial(scenario, settings, expected[scenario.name], wide))
+    make_deterministic(2)
+    heard = points.run_heard([partial(_child, item) for item in trials], point)
+    for trial, (hit, lines) in zip(trials, heard, strict=True):
+        findings.points += bool(hit)
+        place = f"{trial.scenario.name}, {point}"
+        _check_error(trial, lines, hit, place, findings)
+        _check(trial, lines, place, findings)
+        _check_next_start(trial.settings, place, findings)
+    return [hit for hit, _ in heard]
 
 
-def _child(trial: Trial) -> None:
+def _child(trial: Trial, writer: int) -> None:
     for step in trial.scenario.steps:
         try:
             step(trial.settings)
@@ -208,12 +173,12 @@ def _child(trial: Trial) -> None:
             outcome = f"raised {error!r}"
         else:
             outcome = _OK
-        _say(trial.writer, outcome)
+        _say(writer, outcome)
         if outcome != _OK:
             if not _is_memory_true(trial.settings):
-                _say(trial.writer, "raised nothing, and goes on with what is not kept")
+                _say(writer, "raised nothing, and goes on with what is not kept")
             break
-    _say(trial.writer, _DONE)
+    _say(writer, _DONE)
 
 
 def _is_memory_true(settings: Settings) -> bool:
@@ -269,10 +234,11 @@ def _check_error(
     trial: Trial, lines: Sequence[str], hit: str, place: str, findings: Findings
 ) -> None:
     """Where a write failed, that is what is told."""
-    allowed = {f"refused {StateWriteFailed.__name__}"}
-    if trial.scenario.name in {"set-aside", "old-key-wrong-env"}:
-        # That the file is damaged matters more than that it stays where it is.
-        allowed.add(f"refused {StateCorrupt.__name__}")
+    refusals: tuple[type[StateError], ...] = (
+        StateWriteFailed,
+        *trial.scenario.refusals,
+    )
+    allowed = {f"refused {refusal.__name__}" for refusal in refusals}
     if _WRITING.match(hit):
         findings.errors += [
             f"{place}: {line} after {hit}"
@@ -317,10 +283,7 @@ def _keys(settings: Settings) -> list[str]:
 
 def main() -> None:
     """Do what standard input says, and print what was found."""
-    document = json.load(sys.stdin)
-    lists = ("what", "calls", "scenarios")
-    order = Order(**document | {name: tuple(document[name]) for name in lists})
-    print(json.dumps(asdict(sweep(order))))
+    print(json.dumps(asdict(sweep(points.read_order(Order)))))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """
-Switches of models that are killed: ``python -m support.crash.switches``.
+Switches of models that are killed, at each system call or at random moments.
 
-A program of its own because it forks, and because mutants replace parts of the package
-in it. It reads what to do as JSON from standard input and prints what it found.
+``python -m support.crash.switches``: see `support.crash.points`.
 """
 
 from __future__ import annotations
@@ -11,41 +10,25 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from support.crash import injection, mutants
-from support.crash.sweep import WHEN_MAX, _memory
+from support.crash import injection, mutants, points
 from support.settings_factory import make_settings
-from support.switching import (
-    CAUSE,
-    CHANGES,
-    FIX,
-    NEW,
-    OLD,
-    FakeWorld,
-    prepare_store,
-)
+from support.switching import CAUSE, CHANGES, FIX, NEW, OLD, FakeWorld, prepare_store
 from vllm_pkg.engine.processes import own_identity
 from vllm_pkg.errors import StateError
 from vllm_pkg.hosts.fetcher.switcher import Switcher
 from vllm_pkg.state import atomic, locks, records
 from vllm_pkg.state.store import load_store
 from vllm_pkg.state.switch import Selected, SwitchPhase
-from vllm_pkg.state.switch_file import (
-    load_switches,
-    request_switch,
-    update_switches,
-)
+from vllm_pkg.state.switch_file import load_switches, request_switch, update_switches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from vllm_pkg.settings import Settings
     from vllm_pkg.state.switch import Switch, Switches
@@ -117,29 +100,19 @@ class Findings:
 
 def run_order(order: Order) -> Findings:
     """Do it in a program of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "support.crash.switches"],
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    return Findings(**json.loads(done.stdout))
+    return Findings(**points.run_program("support.crash.switches", order))
 
 
 def sweep(order: Order) -> Findings:
     """Kill each switch at each of its calls."""
     findings = Findings()
-    for number, call in enumerate(order.calls):
-        todo = list(CASES)
-        for when in range(1 + number % order.every, WHEN_MAX, order.every):
-            todo = _round(todo, f"{call}:signal=SIGKILL", when, findings)
-            if order.is_answered_by(findings):
-                return findings
-            if not todo:
-                break
+    points.go_over(
+        CASES,
+        [f"{call}:{points.KILL}" for call in order.calls],
+        order.every,
+        partial(_hit_each, findings),
+        lambda: order.is_answered_by(findings),
+    )
     return findings
 
 
@@ -147,7 +120,7 @@ def kill_at_random(order: Order) -> Findings:
     """Kill fetchers at random moments, one after another, and switch all the time."""
     findings = Findings()
     chance = random.Random(order.seed)  # noqa: S311  # moments, no secrets
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with points.memory_folder() as folder:
         whole_s = _duration_s(Path(folder) / "whole")
         for number in range(100 * order.kills):
             case = CASES[number % len(CASES)]
@@ -232,21 +205,21 @@ def _child(settings: Settings, case: str) -> None:
     _world(settings, case).run()
 
 
-def _round(cases: Sequence[str], what: str, when: int, findings: Findings) -> list[str]:
-    """Hit each switch once; return those that have further points."""
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        all_settings = [_make(Path(folder) / case) for case in cases]
-        programs: list[Callable[[], None]] = [
-            partial(_child, settings, case)
-            for settings, case in zip(all_settings, cases, strict=True)
-        ]
-        hits = injection.run_injected(programs, what, when)
-        for settings, case, hit in zip(all_settings, cases, hits, strict=True):
-            findings.kills += bool(hit)
-            place = f"{case}, {what} at {when}"
-            _check_store(settings, place, findings)
-            _finish(settings, case, place, findings)
-        return [case for case, hit in zip(cases, hits, strict=True) if hit]
+def _hit_each(
+    findings: Findings, cases: Sequence[str], point: points.Point, folder: Path
+) -> list[str]:
+    all_settings = [_make(folder / case) for case in cases]
+    programs = [
+        partial(_child, settings, case)
+        for settings, case in zip(all_settings, cases, strict=True)
+    ]
+    hits = injection.run_injected(programs, point.kind, point.when)
+    for settings, case, hit in zip(all_settings, cases, hits, strict=True):
+        findings.kills += bool(hit)
+        place = f"{case}, {point}"
+        _check_store(settings, place, findings)
+        _finish(settings, case, place, findings)
+    return hits
 
 
 def _check_store(settings: Settings, place: str, findings: Findings) -> None:
@@ -312,8 +285,7 @@ def _blind_return(switcher: Switcher, switch: Switch) -> None:
 
 def main() -> None:
     """Do what standard input says, and print what was found."""
-    document = json.load(sys.stdin)
-    order = Order(**document | {"calls": tuple(document["calls"])})
+    order = points.read_order(Order)
     own_identity()
     apply_mutant(order.mutant)
     found = sweep(order) if order.how == SWEEP else kill_at_random(order)

@@ -54,15 +54,13 @@ def test_a_preset_is_stored_with_its_arguments(context):
 def test_several_cards_are_named(tmp_path):
     """The message says over how many cards a model is spread."""
     outcome = run(context_on(tmp_path, machine(2)), "qwen36-27b", {})
-    message = outcome.result.message or ""
-    assert "spread over 2 GPUs (tensor parallel)" in message
+    assert "spread over 2 GPUs (tensor parallel)" in str(outcome.result.message)
 
 
 def test_the_tiny_model_is_made_and_says_what_it_is(context):
     """The embedded model exists once it is selected, and is called nonsense."""
     outcome = run(context, "tiny", {})
-    message = outcome.result.message or ""
-    assert message.endswith(
+    assert str(outcome.result.message).endswith(
         "Its weights are random: it talks nonsense, and shows that the service works. "
         "It needs no download."
     )
