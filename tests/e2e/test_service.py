@@ -8,14 +8,12 @@ the engine starts seven times in all.
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
 import openai
@@ -23,13 +21,19 @@ import pytest
 
 from support.dependents import look_around
 from support.hub_cache import write_cached_model
-from support.service import HealthPoller, Service, free_port
-from support.tiny_checkpoint import strange_weights
+from support.monitoring import STEPS, HealthPoller
+from support.service import Service, free_port
+from support.service_clients import (
+    broken_model,
+    cosine,
+    make_client,
+    run_action,
+    served_models,
+)
 from support.tools import require, require_tool
 from support.waiting import wait_until
 from vllm_pkg.actions.delete_model_cache import size_text
 from vllm_pkg.engine.phases import Phase
-from vllm_pkg.models.tiny import tiny_files
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(420)]
 
@@ -47,35 +51,6 @@ CUSTOM = {
 }
 MINILM = {"config": {"selection": "minilm", "value": {}}}
 READY = "The vLLM API is ready"
-# What a monitoring that looks once a second may see, results in a row left out once.
-# A restart may be over between two looks, but no load is.
-_UP = "(starting )?loading success"
-ALLOWED = {
-    "idle": "disabled",
-    "Set Model": _UP,
-    "a switch to a broken model, and back": f"((starting|loading|failure) )*{_UP}",
-    "a switch to minilm": _UP,
-    "a wrong argument, and Ctrl-C": "(starting )?(loading )?failure",
-    "another start": _UP,
-    "the end": "failure",
-}
-
-
-def _run_action(
-    service: Service, action: str, value: object = None, *options: str
-) -> dict[str, Any]:
-    arguments = ["action", "run", action, *options]
-    if value is None:
-        result = service.json(*arguments)
-    else:
-        result = service.json(*arguments, "--input", "-", stdin=json.dumps(value))
-    return dict(result)
-
-
-def _client(service: Service, key: str | None = None) -> openai.OpenAI:
-    return openai.OpenAI(
-        base_url=service.base_url, api_key=key or service.key(), max_retries=0
-    )
 
 
 @pytest.fixture(name="service", scope="module")
@@ -127,7 +102,7 @@ def test_set_model_serves_a_repository_from_the_cache(service):
     """Set Model restarts the engine by itself; health is loading, then success."""
     write_cached_model(service.main / "models", REPOSITORY)
 
-    result = _run_action(service, "set-model", CUSTOM)
+    result = run_action(service, "set-model", CUSTOM)
 
     assert result["version"] == "1"
     assert result["title"] == "Model Selected"
@@ -171,7 +146,7 @@ def test_the_start_was_told_as_it_went(service, poller):
 
 def test_openai_client_streams_a_chat(service):
     """The official client gets a streamed chat completion with the key."""
-    with _client(service) as client:
+    with make_client(service) as client:
         stream = client.chat.completions.create(
             model="old-model",
             messages=[{"role": "user", "content": "Hello!"}],
@@ -188,7 +163,7 @@ def test_openai_client_streams_a_chat(service):
 def test_wrong_key_is_refused(service, key):
     """Without the right key the client gets 401."""
     with (
-        _client(service, key) as client,
+        make_client(service, key) as client,
         pytest.raises(openai.AuthenticationError) as caught,
     ):
         client.models.list()
@@ -205,7 +180,7 @@ def test_without_a_key_the_client_is_refused(service):
 
 def test_get_api_key_returns_the_key_masked(service):
     """The action returns the key of the public file, masked and copyable."""
-    result = _run_action(service, "get-api-credentials")["result"]
+    result = run_action(service, "get-api-credentials")["result"]
 
     assert result == {
         "type": "single",
@@ -321,7 +296,7 @@ def test_a_broken_model_gives_its_place_back(service):
     """T17: weights of another model fail the switch; the old model serves again."""
     options = "--max-model-len 512 --enforce-eager --kv-cache-memory-bytes 64M"
 
-    result = _run_action(service, "set-model", _broken(service, options))
+    result = run_action(service, "set-model", broken_model(service, options))
     returned = service.wait_switch()
 
     assert result["title"] == "Switch Begun"
@@ -330,7 +305,7 @@ def test_a_broken_model_gives_its_place_back(service):
     assert returned["returnReason"] is None
     assert "The switch to broken was taken back" in service.command("status").stdout
     assert service.health()["result"] == "success"
-    assert _served(service) == ["old-model"]
+    assert served_models(service) == ["old-model"]
 
 
 def test_switching_to_a_real_embedding_model(service):
@@ -340,19 +315,19 @@ def test_switching_to_a_real_embedding_model(service):
     The expected figures are those of the same weights in plain transformers 5.19 with
     mean pooling: 0.7882 and 0.3161.
     """
-    _run_action(service, "set-model", MINILM)
+    run_action(service, "set-model", MINILM)
     assert service.wait_switch()["phase"] == "done"
     assert service.health()["result"] == "success"
 
-    with _client(service) as client:
+    with make_client(service) as client:
         answer = client.embeddings.create(
             model="all-MiniLM-L6-v2", input=["cat", "kitten", "tax"]
         )
     cat, kitten, tax = (item.embedding for item in answer.data)
 
     assert len(cat) == 384
-    assert _cosine(cat, kitten) == pytest.approx(0.788, abs=0.01)
-    assert _cosine(cat, tax) == pytest.approx(0.316, abs=0.01)
+    assert cosine(cat, kitten) == pytest.approx(0.788, abs=0.01)
+    assert cosine(cat, tax) == pytest.approx(0.316, abs=0.01)
 
 
 def test_old_models_cache_is_deleted(service):
@@ -366,7 +341,7 @@ def test_old_models_cache_is_deleted(service):
         "model": {"selection": "cached", "value": {"repo": REPOSITORY}},
         "clearSelection": False,
     }
-    result = _run_action(service, "delete-model-cache", value)
+    result = run_action(service, "delete-model-cache", value)
 
     assert REPOSITORY in json.dumps(spec)
     assert not folder.exists()
@@ -377,8 +352,8 @@ def test_old_models_cache_is_deleted(service):
 
 def test_a_wrong_argument_fails_at_once_with_its_cause(service):
     """Restarted at once, what vLLM refuses fails with vLLM's words, and is final."""
-    broken = _broken(service, "--max-model-len many")
-    _run_action(service, "set-model", broken, "--no-prepare")
+    broken = broken_model(service, "--max-model-len many")
+    run_action(service, "set-model", broken, "--no-prepare")
 
     service.wait_result("failure")
     wait_until(lambda: "exit code" in service.health()["message"], 10, "the cause")
@@ -413,18 +388,17 @@ def test_removing_the_key_file_rotates_the_key(service):
 
     assert new != old
     with pytest.raises(openai.AuthenticationError):
-        _served(service, old)
-    assert _served(service, new) == ["tiny"]
+        served_models(service, old)
+    assert served_models(service, new) == ["tiny"]
 
 
 def test_the_printed_curl_line_really_answers(service):
-    """The line that `run` prints is run as it stands and gets a chat completion."""
+    """The line that `run` prints gets a chat completion in another terminal."""
     require_tool("curl")
     log = (service.folder / "run.log").read_text()
     line = [text for text in log.splitlines() if "Try it" in text][-1]
     done = subprocess.run(
         ["bash", "-c", line[line.index("curl") :]],
-        env=service.environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -449,43 +423,5 @@ def test_monitoring_saw_each_step_and_no_other(service, poller):
     results = poller.results()
     steps = " ".join(results)
 
-    assert re.fullmatch(" ".join(ALLOWED.values()), steps), steps
+    assert re.fullmatch(STEPS, steps), steps
     assert {health["id"] for health in poller.seen} == {"primary"}
-
-
-def test_the_allowed_steps_leave_no_other():
-    """The pattern refuses what must not be seen: a failure, or a step left out."""
-    seen = "disabled loading success loading success loading success failure loading"
-    pattern = " ".join(ALLOWED.values())
-
-    assert re.fullmatch(pattern, f"{seen} success failure")
-    for wrong in (
-        f"disabled failure {seen} success failure",
-        f"{seen} failure",
-        f"{seen} success",
-        f"{seen} disabled success failure",
-        seen.replace("loading success ", "", 1) + " success failure",
-    ):
-        assert not re.fullmatch(pattern, wrong)
-
-
-def _served(service: Service, key: str | None = None) -> list[str]:
-    """Return the models that a client is told."""
-    with _client(service, key) as client:
-        return [model.id for model in client.models.list()]
-
-
-def _broken(service: Service, options: str) -> dict[str, Any]:
-    """Return the form's value for a folder with the weights of another model."""
-    folder = service.folder / "broken"
-    folder.mkdir(exist_ok=True)
-    for name, content in tiny_files().items():
-        (folder / name).write_bytes(content)
-    (folder / "model.safetensors").write_bytes(strange_weights())
-    args = f"{folder} --served-model-name broken {options}"
-    return {"config": {"selection": "custom", "value": {"args": args, "env": []}}}
-
-
-def _cosine(first: list[float], second: list[float]) -> float:
-    product = sum(a * b for a, b in zip(first, second, strict=True))
-    return product / (math.hypot(*first) * math.hypot(*second))

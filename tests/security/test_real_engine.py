@@ -14,19 +14,17 @@ import shutil
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 import psutil
 import pytest
 
 from support.canary import (
     CANARY,
+    REQUESTS,
     STALL_S,
     CanaryService,
     command_lines,
-    completion,
     with_key,
 )
 from support.guarantees.plugin import is_long
@@ -74,29 +72,9 @@ def service_fixture(tmp_path_factory):
 
 def test_t28_error_bodies_do_not_hold_the_key(service, guarantee):
     """T28: no answer of the API, right or wrong, repeats the key it was sent."""
-    requests = [
-        ("GET", "/v1/models", None),
-        ("GET", "/openapi.json", None),
-        ("GET", "/docs", None),
-        ("GET", "/docs/oauth2-redirect", None),
-        ("GET", "/redoc", None),
-        ("GET", "/metrics", None),
-        ("GET", "/version", None),
-        ("GET", "/no/such/path", None),
-        ("GET", f"/v1/models?key={CANARY[:-1]}", None),
-        ("POST", "/v1/completions", "{"),
-        ("POST", "/v1/completions", "[]"),
-        ("POST", "/v1/completions", completion(-1)),
-        ("POST", "/v1/completions", completion(10**9)),
-        ("POST", "/v1/completions", json.dumps({"model": "none", "prompt": "a"})),
-        ("POST", "/v1/chat/completions", json.dumps({"model": "tiny"})),
-        ("POST", "/tokenize", "\x00"),
-        ("POST", "/sleep", None),
-        ("PUT", "/v1/models", None),
-    ]
     bodies = {
         f"{method} {path} {number}": service.ask(method, path, body)[1].encode()
-        for number, (method, path, body) in enumerate(requests)
+        for number, (method, path, body) in enumerate(REQUESTS)
     }
     bodies["wrong key"] = service.ask("GET", "/v1/models", key=CANARY + "x")[1].encode()
     hits = with_key(bodies)
@@ -145,25 +123,13 @@ def test_t28_a_websockets_handshake_leaves_no_key_in_the_log(service, guarantee)
     assert with_key({"trace": logged_by_uvicorn("trace", CANARY)}) == ["trace"]
 
 
-@contextmanager
-def _clients(service, count):
-    """Keep the engine busy; yield the counts of answers that come at the end."""
-    is_over = Event()
-    with ThreadPoolExecutor(count) as pool:
-        clients = [pool.submit(service.complete_until, is_over) for _ in range(count)]
-        try:
-            yield clients
-        finally:
-            is_over.set()
-
-
 def test_t20_a_busy_engine_is_left_alone(service, guarantee):
     """T20: saturated for longer than the limit, with late probes: no restart."""
     seconds = 600 if is_long() else STALL_S + PERIOD_S
     server = psutil.Process(service.start_record().process.pid)
     clock = BootClock()
     results = []
-    with _clients(service, CLIENTS) as clients:
+    with service.kept_busy(CLIENTS) as clients:
         wait_until(lambda: service.running_requests() > 1, 60, "a busy engine")
         until_s = clock.now_s() + seconds
         while clock.now_s() < until_s:
@@ -244,7 +210,7 @@ def test_t19_a_frozen_core_is_found_and_restarted_once(service, guarantee):
     assert service.starts() == 1
     core = service.core()
     clock = BootClock()
-    with _clients(service, 1):
+    with service.kept_busy(1):
         wait_until(lambda: service.freeze_busy(core), 60, "a frozen request")
         frozen_s = clock.now_s()
         lies = service.ask("GET", "/health")[0]

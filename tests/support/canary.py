@@ -7,9 +7,11 @@ import http.client
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -21,7 +23,7 @@ from vllm_pkg.state import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from threading import Event
+    from concurrent.futures import Future
 
     from vllm_pkg.settings import Settings
 
@@ -67,6 +69,17 @@ class CanaryService(Service):
             while not is_over.is_set():
                 count += self.complete(1000) == http.HTTPStatus.OK
         return count
+
+    @contextlib.contextmanager
+    def kept_busy(self, count: int) -> Iterator[list[Future[int]]]:
+        """Have so many clients ask; yields what counts their answers at the end."""
+        is_over = Event()
+        with ThreadPoolExecutor(count) as pool:
+            clients = [pool.submit(self.complete_until, is_over) for _ in range(count)]
+            try:
+                yield clients
+            finally:
+                is_over.set()
 
     def engine(self) -> list[psutil.Process]:
         """Return the processes of the engine."""
@@ -136,6 +149,29 @@ def completion(tokens: int) -> str:
     """Return the body of a request for so many tokens."""
     document = {"model": "tiny", "prompt": "a", "max_tokens": tokens}
     return json.dumps(document | {"ignore_eos": True, "temperature": 0})
+
+
+# Right and wrong, over every kind of path.
+REQUESTS: Final[list[tuple[str, str, str | None]]] = [
+    ("GET", "/v1/models", None),
+    ("GET", "/openapi.json", None),
+    ("GET", "/docs", None),
+    ("GET", "/docs/oauth2-redirect", None),
+    ("GET", "/redoc", None),
+    ("GET", "/metrics", None),
+    ("GET", "/version", None),
+    ("GET", "/no/such/path", None),
+    ("GET", f"/v1/models?key={CANARY[:-1]}", None),
+    ("POST", "/v1/completions", "{"),
+    ("POST", "/v1/completions", "[]"),
+    ("POST", "/v1/completions", completion(-1)),
+    ("POST", "/v1/completions", completion(10**9)),
+    ("POST", "/v1/completions", json.dumps({"model": "none", "prompt": "a"})),
+    ("POST", "/v1/chat/completions", json.dumps({"model": "tiny"})),
+    ("POST", "/tokenize", "\x00"),
+    ("POST", "/sleep", None),
+    ("PUT", "/v1/models", None),
+]
 
 
 def with_key(texts: dict[str, bytes]) -> list[str]:

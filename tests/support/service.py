@@ -10,10 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from support.waiting import wait_until
 from vllm_pkg.engine.processes import find_engine_processes, instance_id
@@ -167,43 +166,3 @@ class Service:
         """End everything, whatever state a failed test left it in."""
         if self.process is not None and self.process.poll() is None:
             self.interrupt()
-
-
-@dataclass
-class HealthPoller:
-    """
-    What an operator's monitoring does: asks for health once a second, all the time.
-
-    Args:
-        service: Whose health is asked.
-    """
-
-    service: Service
-    seen: list[dict[str, str]] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        """Begin to poll."""
-        self._thread = threading.Thread(target=self._poll)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End polling."""
-        self._stop.set()
-        assert self._thread is not None
-        self._thread.join()
-
-    def _poll(self) -> None:
-        while not self._stop.is_set():
-            self.seen.append(self.service.health())
-            self._stop.wait(1.0)
-
-    def results(self) -> list[str]:
-        """Return the results in the order they came, repetitions left out."""
-        results: list[str] = []
-        for health in self.seen:
-            if results[-1:] != [health["result"]]:
-                results.append(health["result"])
-        return results
