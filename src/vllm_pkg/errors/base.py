@@ -10,7 +10,8 @@ def as_sentence(text: str) -> str:
     # The name of a repository stays as it is.
     is_word = text.partition(" ")[0].rstrip(",:;").isalpha()
     first = text[:1].upper() if is_word else text[:1]
-    return f"{first}{text[1:].rstrip('.')}."
+    end = "" if text.endswith("?") else "."
+    return f"{first}{text[1:].rstrip('.')}{end}"
 
 
 class ServiceError(Exception):

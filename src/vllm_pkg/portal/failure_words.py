@@ -27,7 +27,7 @@ _NEWS: Final = frozenset(
 @dataclass(frozen=True)
 class FailureView:
     """
-    A failure as it is shown. What the program says itself is English.
+    A failure as it is shown. What the program says is English here.
 
     Args:
         title: What failed, in the reader's language; None: ``summary`` says it.

@@ -88,7 +88,7 @@ def _show_button(
 ) -> None:
     async def toggle() -> None:
         is_hidden = shown.text == _MASK
-        content = await fetched(fetch) if is_hidden else _MASK
+        content = await fetched(texts, fetch) if is_hidden else _MASK
         if content is None:
             return
         shown.say(content)
@@ -116,7 +116,7 @@ def _show_button(
 
 def _qr_button(texts: Texts, name: str, fetch: Callable[[], str]) -> None:
     async def show() -> None:
-        content = await fetched(fetch)
+        content = await fetched(texts, fetch)
         if content is None:
             return
         dialog = ui.dialog(value=True)

@@ -10,6 +10,7 @@ from nicegui import run, ui
 from vllm_pkg.errors import ServiceError, as_sentence
 from vllm_pkg.portal.components.buttons import Look, button
 from vllm_pkg.portal.components.notice import tell
+from vllm_pkg.portal.said import say_plainly
 from vllm_pkg.portal.situation import Tone
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def copy_button(
     label = texts("frame.copy") if text is None else text
 
     async def copy() -> None:
-        content = await fetched(fetch)
+        content = await fetched(texts, fetch)
         if content is None:
             return
         code = f"return vllmPortal.copy({json.dumps(made.html_id)}, {_script(content)})"
@@ -55,12 +56,12 @@ def copy_button(
     return made
 
 
-async def fetched(fetch: Callable[[], str]) -> str | None:
+async def fetched(texts: Texts, fetch: Callable[[], str]) -> str | None:
     """Return what is fetched in a thread; None, and a notice, when that fails."""
     try:
         return await run.io_bound(fetch)
     except ServiceError as error:
-        tell(as_sentence(error.message), Tone.BAD)
+        tell(say_plainly(texts, as_sentence(error.message)), Tone.BAD)
         return None
 
 

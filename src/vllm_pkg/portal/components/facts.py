@@ -25,9 +25,3 @@ def facts(texts: Iterable[str]) -> None:
     with fact_list():
         for text in texts:
             Text("li", text)
-
-
-def foreign(texts: Iterable[str]) -> None:
-    """Draw sentences that exist in English only, so that they are read out as such."""
-    for text in texts:
-        Text("p", text).classes("vp-muted").props("lang=en")

@@ -12,6 +12,7 @@ from nicegui import background_tasks, ui
 from vllm_pkg.actions.registry import action_input, list_actions
 from vllm_pkg.errors import InvalidArgument, ServiceError, UnknownAction, as_sentence
 from vllm_pkg.portal.components.buttons import Look, button
+from vllm_pkg.portal.components.program_words import ProgramWords
 from vllm_pkg.portal.components.progress import ProgressBar
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.confirm import Question, ask
@@ -19,6 +20,11 @@ from vllm_pkg.portal.forms.form import FormView
 from vllm_pkg.portal.forms.model import build_form
 from vllm_pkg.portal.forms.native import element, focus_on, on_escape, set_attributes
 from vllm_pkg.portal.forms.results import draw_result
+from vllm_pkg.portal.forms.translated import (
+    translate_metadata,
+    translate_result,
+    translate_spec,
+)
 from vllm_pkg.service.acting import act, action_context
 
 if TYPE_CHECKING:
@@ -157,9 +163,11 @@ class ActionView:
                 self._draw_form(opened)
 
     def _draw_form(self, opened: _Opened) -> None:
-        metadata = self._metadata = opened.metadata
+        metadata = translate_metadata(self._texts, opened.metadata)
+        self._metadata = metadata
         self.title.set_text(metadata["description" if self._is_page else "name"])
-        form = build_form(opened.form.spec, opened.form.value, self._prefill)
+        spec = translate_spec(self._texts, opened.form.spec)
+        form = build_form(spec, opened.form.value, self._prefill)
         self._body.clear()
         with self._body:
             if not self._is_page:
@@ -223,8 +231,8 @@ class ActionView:
             return
         self._failure.clear()
         with self._failure:
-            Text("p", as_sentence(error.message))
-            Text("p", as_sentence(error.hint))
+            ProgramWords("p", self._texts, as_sentence(error.message))
+            ProgramWords("p", self._texts, as_sentence(error.hint))
 
     def _show_result(self, result: dict[str, Any]) -> None:
         if self.on_done is not None:
@@ -232,6 +240,7 @@ class ActionView:
         if self._body.is_deleted:
             return
         self._form = None
+        result = translate_result(self._texts, result)
         self.title.set_text(result["title"])
         self._body.clear()
         with self._body:
@@ -246,8 +255,8 @@ class ActionView:
         self._body.clear()
         with self._body:
             with element("div", role="alert").classes("form-alert"):
-                Text("p", as_sentence(error.message))
-                Text("p", as_sentence(error.hint))
+                ProgramWords("p", self._texts, as_sentence(error.message))
+                ProgramWords("p", self._texts, as_sentence(error.hint))
             self._draw_close()
 
     def _draw_close(self) -> None:

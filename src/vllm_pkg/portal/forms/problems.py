@@ -1,8 +1,8 @@
 """
 What is wrong with a form, each problem at the place that caused it.
 
-Pure. The check and its words are those of the command line; what a person meets most
-often in a form, a field left empty, is said in the language of the page.
+Pure. The check is that of the command line, and so are its words, which are said in the
+language of the page; a field left empty has words of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from vllm_pkg.actions.validation import validate_input
 from vllm_pkg.errors import InvalidArgument, as_sentence
 from vllm_pkg.portal.forms.model import Leaf, Union, find
+from vllm_pkg.portal.said import say_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +87,7 @@ def problem_text(node: Node, message: str, texts: Texts) -> str:
     if found := _SAME.fullmatch(message):
         # The check counts from 0, as its paths do; people count from 1.
         return texts("forms.problem.same", number=int(found[1]) + 1)
-    return as_sentence(message)
+    return say_plainly(texts, as_sentence(message))
 
 
 def summary(wrong: list[Node], texts: Texts) -> str:

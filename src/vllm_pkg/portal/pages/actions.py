@@ -12,6 +12,7 @@ from vllm_pkg.package.manifest import load_manifest
 from vllm_pkg.portal.forms.action import ActionView
 from vllm_pkg.portal.forms.native import on_escape
 from vllm_pkg.portal.frame import page_frame, request_texts
+from vllm_pkg.portal.said import say_plainly
 
 if TYPE_CHECKING:
     from vllm_pkg.portal.context import Portal
@@ -24,7 +25,7 @@ def register(portal: Portal) -> None:
     def action(request: Request, action_id: str) -> None:
         texts = request_texts(request)
         if action_id in {item.id for item in ACTIONS}:
-            title = load_manifest().action(action_id).name
+            title = say_plainly(texts, load_manifest().action(action_id).name)
         else:
             title = texts("forms.action.unknown")
             ui.status_code(404)

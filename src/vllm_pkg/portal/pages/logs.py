@@ -20,6 +20,7 @@ from vllm_pkg.portal.logs.document import LogShelf
 from vllm_pkg.portal.logs.failed_start import ENGINE_LOG_ID, log_of_failure
 from vllm_pkg.portal.logs.log_view import LogView
 from vllm_pkg.portal.logs.reading import Reading
+from vllm_pkg.portal.said import say_plainly
 from vllm_pkg.service.log_levels import Level
 from vllm_pkg.service.log_list import Log, list_logs, log_path, read_text
 
@@ -311,7 +312,8 @@ class LogsPage:
         self._headline.say(self._summary(len(document.lines), is_cut=document.is_cut))
         self._found.say(self._findings(view.query, len(view.matches)))
         if document.error is not None:
-            self._empty.say(texts("logs.unreadable", reason=document.error.message))
+            reason = say_plainly(texts, document.error.message)
+            self._empty.say(texts("logs.unreadable", reason=reason))
         elif len(view):
             self._empty.say("")
         else:

@@ -19,6 +19,7 @@ from vllm_pkg.portal.components.start_bars import StartBars
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.components.watching import Watch
 from vllm_pkg.portal.frame import page_frame, request_texts
+from vllm_pkg.portal.said import say_plainly
 from vllm_pkg.portal.situation import Tone
 from vllm_pkg.portal.start_words import describe_source, describe_start
 from vllm_pkg.portal.switch_words import SwitchView, view_switch
@@ -133,7 +134,7 @@ class _Switch:
         try:
             await run.io_bound(switches.cancel, self._portal.settings)
         except ServiceError as error:
-            tell(as_sentence(error.message), Tone.BAD)
+            tell(say_plainly(texts, as_sentence(error.message)), Tone.BAD)
         else:
             tell(texts("switch.cancelled"))
 

@@ -15,7 +15,7 @@ from vllm_pkg.errors import PackageDataInvalid
 
 LANGUAGES: Final = ("en", "es", "de", "pl", "fr")
 DEFAULT: Final = "en"
-_OTHER: Final = "other"
+OTHER: Final = "other"
 
 Entry = str | dict[str, str]
 
@@ -38,7 +38,7 @@ class Texts:
         """The rules for numbers and times."""
         return Locale.parse(self.language)
 
-    def __call__(self, key: str, **places: Any) -> str:
+    def __call__(self, key: str, /, **places: Any) -> str:
         """
         Return a text with its places filled.
 
@@ -52,7 +52,7 @@ class Texts:
         entry = self.entries[key]
         if isinstance(entry, dict):
             category = str(self.locale.plural_form(places["count"]))
-            entry = entry.get(category, entry[_OTHER])
+            entry = entry.get(category, entry[OTHER])
         return entry.format_map(
             {
                 name: format_decimal(value, locale=self.locale)
@@ -103,7 +103,7 @@ def choose_language(chosen: str | None, accepted: str) -> str:
 def _flatten(node: Any, path: tuple[str, ...], entries: dict[str, Entry]) -> None:
     if isinstance(node, str):
         entries[".".join(path)] = node
-    elif isinstance(node, dict) and _OTHER in node:
+    elif isinstance(node, dict) and OTHER in node:
         entries[".".join(path)] = {str(k): str(v) for k, v in node.items()}
     elif isinstance(node, dict):
         for key, value in node.items():

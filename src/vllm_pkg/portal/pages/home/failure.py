@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from nicegui import run, ui
 
 from vllm_pkg.actions.apply_fix import ApplyFix
-from vllm_pkg.errors import ServiceError, as_sentence
+from vllm_pkg.errors import ServiceError
 from vllm_pkg.portal.components.ago import RelativeTime
 from vllm_pkg.portal.components.buttons import Look, button, link_button
 from vllm_pkg.portal.components.notice import tell
+from vllm_pkg.portal.components.program_words import ProgramWords
 from vllm_pkg.portal.components.section import section
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.failure_words import FailureView, describe_fix, view_failure
+from vllm_pkg.portal.said import say_error, say_plainly
 from vllm_pkg.portal.situation import Tone
 from vllm_pkg.service.acting import act
 
@@ -61,14 +63,13 @@ class FailurePart:
     def _draw(self, view: FailureView, *, has_fix: bool) -> None:
         if view.title is not None:
             Text("p", view.title).classes("vp-lead vp-strong")
-        # The program speaks English about causes.
         for text, look in (
             (view.summary, "vp-lead vp-strong" if view.title is None else "vp-lead"),
             (view.explanation, "vp-lead"),
             (view.hint, "vp-lead"),
         ):
             if text:
-                Text("p", text).classes(look).props("lang=en")
+                ProgramWords("p", self._texts, text).classes(look)
         if view.evidence:
             with ui.element("details"):
                 Text("summary", self._texts("home.evidence"))
@@ -98,11 +99,12 @@ class FailurePart:
         try:
             result = await run.io_bound(act, self._portal.settings, ApplyFix.id, None)
         except ServiceError as error:
-            text = f"{as_sentence(error.message)} {as_sentence(error.hint)}"
+            text = say_error(self._texts, error.message, error.hint)
             tone = Tone.BAD
         else:
             # Nothing comes back from a portal that is shutting down.
-            text = (result.message or result.title) if result else ""
+            told = (result.message or result.title) if result else ""
+            text = say_plainly(self._texts, told)
             tone = Tone.GOOD
         if not pressed.is_deleted:
             pressed.props(remove="loading").enable()

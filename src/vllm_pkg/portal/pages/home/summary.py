@@ -9,6 +9,7 @@ from nicegui import ui
 
 from vllm_pkg.errors import as_sentence
 from vllm_pkg.portal.components.buttons import link_button
+from vllm_pkg.portal.components.program_words import ProgramWords
 from vllm_pkg.portal.components.progress import ProgressBar
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.headline import headline
@@ -39,7 +40,7 @@ class SummaryPart:
             with ui.element("div").classes("vp-summary"):
                 self._icon = ui.icon("").props("aria-hidden=true")
                 self._sentence = Text("p").classes("vp-headline")
-            self._more = Text("p").classes("vp-muted").props("lang=en")
+            self._more = ProgramWords("p", texts).classes("vp-muted")
             self._start = ui.element("div").classes("vp-stack")
             with self._start:
                 self._bar = ProgressBar(texts("start.progress"))
@@ -70,7 +71,7 @@ class SummaryPart:
         # What is wrong with the state itself, only the program can tell.
         error = look.error
         self._more.set_visibility(error is not None)
-        self._more.say(_error_text(error) if error else "")
+        self._more.tell(_error_text(error) if error else "")
         start = look.state["start"] if look.state else None
         is_in_start = start is not None and situation in _IN_START
         self._start.set_visibility(is_in_start)

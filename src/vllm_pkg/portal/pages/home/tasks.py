@@ -12,6 +12,7 @@ from vllm_pkg.portal.components.buttons import Look, button
 from vllm_pkg.portal.components.opening import open_action
 from vllm_pkg.portal.components.section import section
 from vllm_pkg.portal.components.text import Text
+from vllm_pkg.portal.said import say_plainly
 
 if TYPE_CHECKING:
     from vllm_pkg.portal.components.watching import Watch
@@ -77,9 +78,9 @@ class TasksPart:
                 self._texts("home.task_set_model"),
                 self._texts("home.task_set_model_why"),
             )
-        # Actions of the manifest speak English.
         actions = {action.id: action.name for action in load_manifest().actions}
-        return actions[task["actionId"]], as_sentence(task["reason"])
+        name = say_plainly(self._texts, actions[task["actionId"]])
+        return name, say_plainly(self._texts, as_sentence(task["reason"]))
 
 
 def _severity(texts: Texts, severity: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Request  # noqa: TC002  # FastAPI reads the annotation
@@ -14,7 +15,8 @@ from vllm_pkg.engine.guard.key_list import ListedKey, list_keys
 from vllm_pkg.errors import ServiceError, as_sentence
 from vllm_pkg.portal.components.buttons import Look, button
 from vllm_pkg.portal.components.copy_field import secret_field
-from vllm_pkg.portal.components.facts import fact_list, foreign
+from vllm_pkg.portal.components.facts import fact_list
+from vllm_pkg.portal.components.program_words import draw_program_words
 from vllm_pkg.portal.components.redrawn import Redrawn
 from vllm_pkg.portal.components.section import empty_state, section
 from vllm_pkg.portal.components.text import Text
@@ -83,7 +85,7 @@ class KeysPage:
     def __init__(self, portal: Portal, texts: Texts, first: KeysLook) -> None:
         self._portal, self._texts = portal, texts
         self._headline = Text("p").classes("vp-headline")
-        self._problems = Redrawn(foreign, first.problems)
+        self._problems = Redrawn(partial(draw_program_words, texts), first.problems)
         with section(texts("keys.primary.title")):
             Text("p", texts("keys.primary.about")).classes("vp-muted")
             secret_field(

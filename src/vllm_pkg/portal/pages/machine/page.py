@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from fastapi import Request  # noqa: TC002  # FastAPI reads the annotation
 from nicegui import app, background_tasks, ui
 
-from vllm_pkg.errors import ServiceError, as_sentence
+from vllm_pkg.errors import ServiceError
 from vllm_pkg.portal.components.confirm import confirm
-from vllm_pkg.portal.components.facts import facts, foreign
+from vllm_pkg.portal.components.facts import facts
+from vllm_pkg.portal.components.program_words import draw_program_words
 from vllm_pkg.portal.components.progress import ProgressBar
 from vllm_pkg.portal.components.redrawn import Redrawn
 from vllm_pkg.portal.components.section import section
@@ -30,6 +31,7 @@ from vllm_pkg.portal.pages.machine.rows import (
     summarize,
 )
 from vllm_pkg.portal.pages.machine.watching import MachineLook, Watching, look
+from vllm_pkg.portal.said import say_error
 from vllm_pkg.service.processes import Verb, steer
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class MachinePage:
     def _draw_notes(self, notes: tuple[str, ...]) -> None:
         if notes:
             with section(self._texts("machine.notes.title")):
-                foreign(notes)
+                draw_program_words(self._texts, notes)
 
     def _draw_gpus(self, rows: tuple[GpuRow, ...]) -> None:
         if not rows:
@@ -170,7 +172,7 @@ class MachinePage:
         try:
             await asyncio.to_thread(steer, self._portal.settings, row.name, verb)
         except ServiceError as error:
-            told = f"{as_sentence(error.message)} {as_sentence(error.hint)}"
+            told = say_error(self._texts, error.message, error.hint)
             with self._client:
                 ui.notify(told, type="negative", position="top", multi_line=True)
         else:

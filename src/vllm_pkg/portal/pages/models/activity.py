@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from nicegui import ui
 
 from vllm_pkg.portal.components.buttons import Look, button
-from vllm_pkg.portal.components.facts import foreign
+from vllm_pkg.portal.components.program_words import draw_program_words
 from vllm_pkg.portal.components.progress import ProgressBar
 from vllm_pkg.portal.components.text import Text
 
@@ -81,7 +81,7 @@ class Activity(ui.element):
             Text("p", row.sentence).classes("vp-lead")
         for line in row.details:
             Text("p", line).classes("vp-muted")
-        foreign(row.foreign)
+        draw_program_words(self._texts, row.foreign)
 
     def _draw_buttons(self, row: JobRow) -> None:
         name = row.name

@@ -52,7 +52,7 @@ class FitAnswer:
         verdict: One of the four.
         title: The answer in one sentence.
         details: What it rests on, sentence by sentence.
-        foreign: Sentences that exist in English only, such as what the Hub said.
+        foreign: What the program says in English, such as what the Hub said.
         choices: What can be taken over; the least intrusive first.
     """
 

@@ -14,10 +14,11 @@ from vllm_pkg.engine.options import load_options
 from vllm_pkg.errors import InvalidArgument, ServiceError, as_sentence
 from vllm_pkg.models.sizing.verdict import Verdict
 from vllm_pkg.portal.components.buttons import Look, button
-from vllm_pkg.portal.components.facts import foreign
 from vllm_pkg.portal.components.plain_field import PlainField
+from vllm_pkg.portal.components.program_words import draw_program_words
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.pages.models.fit_answer import describe_answer, is_repository
+from vllm_pkg.portal.said import say_plainly
 from vllm_pkg.service.acting import action_context
 from vllm_pkg.state.store import load_store
 from vllm_pkg.state.switch import Selected
@@ -96,7 +97,7 @@ class FitQuestion(ui.element):
             accepted = accept_arguments(typed, options, _PATH)
         except InvalidArgument as error:
             told = error.fields[0].message if error.fields else error.message
-            self._arguments.complain(as_sentence(told))
+            self._arguments.complain(say_plainly(self._texts, as_sentence(told)))
             return
         self._show_waiting()
         serve_args = accepted.arguments
@@ -119,7 +120,8 @@ class FitQuestion(ui.element):
     def _show_error(self, error: ServiceError) -> None:
         self._answer.clear()
         with self._answer:
-            foreign((as_sentence(error.message), as_sentence(error.hint)))
+            told = (as_sentence(error.message), as_sentence(error.hint))
+            draw_program_words(self._texts, told)
 
     def _show(self, answer: FitAnswer) -> None:
         icon, tone = _SIGNS[answer.verdict]
@@ -130,7 +132,7 @@ class FitQuestion(ui.element):
                 Text("h3", answer.title).classes("vp-heading")
             for sentence in answer.details:
                 Text("p", sentence).classes("vp-lead")
-            foreign(answer.foreign)
+            draw_program_words(self._texts, answer.foreign)
             with ui.element("div").classes("vp-row"):
                 self._draw_choices(answer)
 

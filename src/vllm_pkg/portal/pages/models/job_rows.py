@@ -42,7 +42,7 @@ class JobRow:
         label: What its progress bar is called.
         percent: How much is done; None: nobody knows.
         details: What is wrong, line by line.
-        foreign: Sentences that exist in English only.
+        foreign: What the program says in English.
         can_cancel: Whether it can be ended.
         can_resume: Whether a download can go on.
         repairs_fully: Whether a repair has to read all content; None: there is nothing

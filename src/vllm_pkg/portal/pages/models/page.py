@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fastapi import Request  # noqa: TC002  # FastAPI reads the annotation
 from nicegui import ui
 
 from vllm_pkg.actions.model_removal import check_plan, remove
-from vllm_pkg.errors import ServiceError, as_sentence
+from vllm_pkg.errors import ServiceError
 from vllm_pkg.models.deletion_plan import plan_deletion
 from vllm_pkg.models.presets import load_presets
 from vllm_pkg.portal.components.confirm import confirm
-from vllm_pkg.portal.components.facts import foreign
+from vllm_pkg.portal.components.program_words import draw_program_words
 from vllm_pkg.portal.components.redrawn import Redrawn
 from vllm_pkg.portal.components.section import section
 from vllm_pkg.portal.components.text import Text
@@ -40,6 +41,7 @@ from vllm_pkg.portal.pages.models.job_rows import (
 from vllm_pkg.portal.pages.models.preset_list import draw_presets
 from vllm_pkg.portal.pages.models.presets import preset_rows, summarize
 from vllm_pkg.portal.pages.models.snapshot import look, look_at_activity
+from vllm_pkg.portal.said import say_error
 from vllm_pkg.service import cached_models, downloads, pulling
 from vllm_pkg.service.jobs import cancel_job
 
@@ -93,7 +95,7 @@ class ModelsPage:
         self._looks = 0
         self._names = {preset.id: preset.name for preset in load_presets()}
         self._headline = Text("p").classes("vp-headline")
-        self._problems = Redrawn(foreign, snapshot.remarks)
+        self._problems = Redrawn(partial(draw_program_words, texts), snapshot.remarks)
         with section(texts("models.presets.title")):
             Text("p", texts("models.presets.about")).classes("vp-muted")
             self._presets = Redrawn(self._draw_presets, self._preset_rows())
@@ -257,7 +259,7 @@ class ModelsPage:
         try:
             return await asyncio.to_thread(work)
         except ServiceError as error:
-            told = f"{as_sentence(error.message)} {as_sentence(error.hint)}"
+            told = say_error(self._texts, error.message, error.hint)
             with self._client:
                 ui.notify(told, type="negative", position="top", multi_line=True)
             return None

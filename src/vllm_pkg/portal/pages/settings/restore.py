@@ -15,7 +15,7 @@ from nicegui import ui
 from vllm_pkg.errors import ServiceError, as_sentence
 from vllm_pkg.portal.components.buttons import button
 from vllm_pkg.portal.components.confirm import confirm
-from vllm_pkg.portal.components.facts import foreign
+from vllm_pkg.portal.components.program_words import draw_program_words
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.service.backup.restoring import restore_backup, verify_backup
 
@@ -67,7 +67,8 @@ class Restore(ui.element):
         except ServiceError as error:
             self._outcome.clear()
             with self._outcome:
-                foreign((as_sentence(error.message), as_sentence(error.hint)))
+                told = (as_sentence(error.message), as_sentence(error.hint))
+                draw_program_words(self._texts, told)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self._upload.reset()
