@@ -45,6 +45,9 @@ class OpenAIServer:
         go_on: Set to let answers go on that pause.
         given_up: Set when an answer was ended by who had asked.
         status: What ``/health`` answers.
+        metrics: What ``/metrics`` answers.
+        answers: What it says to some questions; to others, their own words.
+        pace_s: Seconds between two words of an answer.
     """
 
     key: str = "k" * 22
@@ -56,6 +59,9 @@ class OpenAIServer:
     go_on: threading.Event = field(default_factory=threading.Event)
     given_up: threading.Event = field(default_factory=threading.Event)
     status: int = 200
+    metrics: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
+    pace_s: float = 0.0
     _http: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(self.openai.status, {})
         elif not self._has_key():
             self._error(401, "Unauthorized")
+        elif self.path == "/metrics":
+            self._send_text("text/plain", self.openai.metrics)
         elif self.path == "/v1/models":
             card = {"id": self.openai.name, "max_model_len": 512}
             self._json(200, {"object": "list", "data": [card]})
@@ -179,8 +187,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _pieces(self, asked: str) -> None:
-        words = asked.removeprefix("say ").split(" ")
+        text = self.openai.answers.get(asked, asked.removeprefix("say "))
+        words = text.split(" ")
         for count, word in enumerate(words, 1):
+            self.openai.go_on.wait(self.openai.pace_s)
             if word == "PAUSE":
                 self._pause(count)
             elif word == "BREAK":
@@ -221,9 +231,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(status, {"error": {"message": message, "code": status}})
 
     def _json(self, status: int, document: dict[str, Any]) -> None:
-        data = json.dumps(document).encode()
+        self._send_text("application/json", json.dumps(document), status)
+
+    def _send_text(self, kind: str, text: str, status: int = 200) -> None:
+        data = text.encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -12,13 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.hub_cache import write_cached_model
+from support.openai_server import OpenAIServer
 from support.portal_process import PortalProcess, portal_process
-from support.portal_states import make_scene, small_api
+from support.portal_states import METRICS, MODEL, make_scene
 from support.settings_factory import make_settings
 from vllm_pkg.portal.frame import PAGES, THEME_COOKIE
+from vllm_pkg.state.credentials import ensure_key
 
 CHROMIUM = "/usr/bin/chromium"
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
@@ -42,6 +44,24 @@ INFO 11-28 10:00:09 [loader.py:1] Loading weights took 41.00 seconds
 WARNING 11-28 10:00:10 [config.py:1] Default sampling parameters were overridden.
 INFO 11-28 10:00:15 [api_server.py:1] Starting vLLM server on http://127.0.0.1:8000
 """
+PHASES = (
+    ("prepare", 0.4),
+    ("starting", 19.0),
+    ("load", 41.0),
+    ("compile", 11.0),
+    ("warm-up", 5.0),
+)
+QUESTION = "Why is the sky blue?"
+ANSWER = """\
+Sunlight holds **every colour**, and the air scatters them unequally:
+
+- blue light has short waves, and is scattered most, into every direction;
+- red light has long waves, and mostly goes straight on.
+
+So blue reaches your eyes from the *whole* sky. In the evening the light takes a longer
+way through the air, which has scattered the blue out of it: the sun looks red."""
+# As fast as a model of that size talks on that GPU.
+PACE_S = 0.01
 
 
 def main() -> None:
@@ -57,10 +77,18 @@ def main() -> None:
         scene = make_scene(settings)
         settings.logs_dir.mkdir()
         (settings.logs_dir / "engine.log").write_text(LOG)
-        write_cached_model(settings.models_dir, "Qwen/Qwen3-1.7B")
-        with small_api() as (port, _):
-            scene.serve(port)
+        write_cached_model(settings.models_dir, MODEL)
+        with OpenAIServer(
+            key=ensure_key(settings),
+            name=MODEL,
+            metrics=METRICS,
+            answers={QUESTION: ANSWER},
+            pace_s=PACE_S,
+        ) as server:
+            scene.serve(server.port)
             scene.remember_two_starts()
+            # The last of them is the one that serves.
+            scene.change_start(phases=PHASES, ready_after_s=76.0)
             scene.use_key(20)
             variables = {"VLLM_PKG_HARDWARE": str(hardware)}
             with (
@@ -93,12 +121,22 @@ def take_all(browser: Browser, portal: PortalProcess, folder: Path) -> None:
                 page.wait_for_selector("main h1, main .vp-headline")
                 # The page is drawn once more when its connection stands.
                 page.wait_for_function("window.did_handshake === true")
+                if path == "/try":
+                    _chat(page)
                 page.wait_for_load_state("networkidle")
                 shown = key.removeprefix("nav.").replace("_", "-")
                 target = folder / f"{shown}-{theme}-{size}.png"
                 page.screenshot(path=target)
                 print(target)
             context.close()
+
+
+def _chat(page: Page) -> None:
+    """Ask the model something, and wait for the whole answer."""
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    page.get_by_label("Your message").fill(QUESTION)
+    page.get_by_label("Your message").press("Enter")
+    expect(page.get_by_text("The answer is complete.")).to_be_attached()
 
 
 if __name__ == "__main__":
