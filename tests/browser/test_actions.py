@@ -80,6 +80,8 @@ def test_a_dialog_opens_prefilled_over_a_page(visit):
     # Axe takes what lies behind Quasar's dialogs for their background. The same buttons
     # stand on pages, where it measures them.
     assert set(serious_issues(page)) <= {"color-contrast"}
+    page.get_by_role("button", name="Show: API Key Added").press("Enter")
+    expect(result.locator(".vp-copy-value")).to_have_text(re.compile("^\\w{22}$"))
     page.keyboard.press("Escape")
     expect(result).to_be_hidden()
     focused(opener)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import expect
 
 from support.accessibility import barriers, overflow_px
+from support.held_answers import HeldAnswers
 from support.portal_process import portal_process
 from support.settings_factory import make_settings
 from vllm_pkg.engine.guard.key_list import list_keys
 from vllm_pkg.state.credentials import ensure_key, load_key
-from vllm_pkg.state.secrets import hash_key, load_secrets
+from vllm_pkg.state.keys import add_key, now_utc
+from vllm_pkg.state.secrets import Role, hash_key, load_secrets
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -74,13 +77,33 @@ def test_a_key_that_is_added_works_and_is_shown_once(visit, settings):
     assert not any(hash_key(word) == entry.hash for word in page.content().split('"'))
 
 
-def test_a_key_that_is_revoked_is_refused(visit, settings):
-    """The form begins with the key that was clicked, and the state forgets nothing."""
+def test_escape_does_not_lose_a_key_that_is_shown_once(visit):
+    """Pressed just before the key is shown it asks, and goes once somebody saw it."""
     page = visit("/keys")
-    dialog = _add(page, "phone")
-    _wait_for_key(page, settings, "phone")
+    answers = HeldAnswers(page)
+    page.get_by_role("button", name="Add key").click()
+    dialog = page.get_by_role("dialog")
+    name = dialog.get_by_label("Name")
+    name.fill("tablet")
+    answers.hold()
+    name.press("Enter")
+    answers.wait_for("API Key Added")
+    name.press("Escape")
+    answers.release("Leave without the key?")
+
+    question = page.get_by_role("alertdialog", name="Leave without the key?")
+    question.get_by_role("button", name="Stay").click()
+    expect(question).to_be_hidden()
+    dialog.get_by_role("button", name="Show").first.click()
+    expect(dialog.locator(".vp-copy-value")).to_have_text(re.compile("^\\w{22}$"))
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_a_key_that_is_revoked_is_refused(visit, settings):
+    """The form begins with the key that was clicked, and the state forgets nothing."""
+    add_key(settings, "phone", Role.USER, None, now_utc())
+    page = visit("/keys")
 
     page.get_by_role("button", name="Revoke the key phone").click()
     page.get_by_role("dialog").locator(".vp-primary").click()

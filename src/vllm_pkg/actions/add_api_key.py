@@ -78,6 +78,6 @@ class AddApiKey:
             ActionResult(
                 title="API Key Added",
                 message=message,
-                content=Single(new.key, copyable=True, masked=True),
+                content=Single(new.key, copyable=True, masked=True, is_shown_once=True),
             )
         )

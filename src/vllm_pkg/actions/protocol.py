@@ -34,12 +34,15 @@ class Single:
         copyable: Whether a copy button is shown.
         qr: Whether a QR code is shown.
         masked: Whether it is hidden until asked for.
+        is_shown_once: Whether it is stored nowhere, so that nobody can see it again.
+            StartOS's shape cannot say so; its message does.
     """
 
     value: str
     copyable: bool = False
     qr: bool = False
     masked: bool = False
+    is_shown_once: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -15,6 +15,7 @@ from vllm_pkg.portal.chat.kinds import AnswerSettings, Kind, question
 from vllm_pkg.portal.chat.problems import EngineProblem
 from vllm_pkg.portal.components.buttons import Look, button
 from vllm_pkg.portal.components.text import Text
+from vllm_pkg.portal.forms.native import write_unless_typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +139,7 @@ class ChatBox:
         self._note.say("" if self._can_ask else self._texts("try.not_now"))
         if not self._can_ask:
             return
-        self._field.value = ""
+        write_unless_typed(self._field, "")
         self._turns.append(("user", text[:QUESTION_MAX]))
         with self._list:
             with ui.element("div").classes("chat-turn chat-question"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import background_tasks, ui
 
+from vllm_pkg.actions.protocol import Single
 from vllm_pkg.actions.registry import action_input, list_actions
 from vllm_pkg.errors import InvalidArgument, ServiceError, UnknownAction, as_sentence
 from vllm_pkg.portal.components.buttons import Look, button
@@ -18,7 +19,13 @@ from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.confirm import Question, ask
 from vllm_pkg.portal.forms.form import FormView
 from vllm_pkg.portal.forms.model import build_form
-from vllm_pkg.portal.forms.native import element, focus_on, on_escape, set_attributes
+from vllm_pkg.portal.forms.native import (
+    element,
+    focus_on,
+    on_escape,
+    set_attributes,
+    submit_button,
+)
 from vllm_pkg.portal.forms.results import draw_result
 from vllm_pkg.portal.forms.translated import (
     translate_metadata,
@@ -112,6 +119,9 @@ class ActionView:
         self._prefill, self._is_page = prefill, is_page
         self._form: FormView | None = None
         self._is_running = False
+        self._is_leaving = False
+        # Whether there is a value that is seen now or never, and nobody has seen it.
+        self._is_unseen = False
         self.on_done: OnDone | None = None
         self.on_leave: Callable[[], Any] = lambda: ui.navigate.to("/")
         self.title = Text("h2", texts("forms.action.opening")).classes(
@@ -123,19 +133,36 @@ class ActionView:
         background_tasks.create(self._begin(), context=self._body)
 
     async def leave(self) -> None:
-        """Leave; asks where something was filled in, and waits while it runs."""
-        if self._is_running:
+        """Leave; asks where something would be lost, and waits while it runs."""
+        if self._is_running or self._is_leaving:
             return
-        is_changed = self._form is not None and self._form.form.is_changed
-        texts = self._texts
+        texts, lost = self._texts, self._lost_by_leaving()
+        if lost is None:
+            self.on_leave()
+            return
         question = Question(
-            title=texts("forms.leave.title"),
-            text=texts("forms.leave.text"),
+            title=texts(f"forms.{lost}.title"),
+            text=texts(f"forms.{lost}.text"),
             yes=texts("forms.leave.yes"),
             no=texts("forms.leave.no"),
         )
-        if not is_changed or await self._is_sure(question):
+        self._is_leaving = True
+        try:
+            is_sure = await self._is_sure(question)
+        finally:
+            self._is_leaving = False
+        if is_sure:
             self.on_leave()
+
+    def _lost_by_leaving(self) -> str | None:
+        """Return which question asks for what would be lost; None: nothing would."""
+        if self._is_unseen:
+            return "unseen"
+        is_changed = self._form is not None and self._form.form.is_changed
+        return "leave" if is_changed else None
+
+    def _see(self) -> None:
+        self._is_unseen = False
 
     async def _is_sure(self, question: Question) -> bool:
         with self._body:
@@ -187,8 +214,7 @@ class ActionView:
         self._progress = element("div", role="status", tabindex="-1")
         with ui.element("div").classes("vp-dialog-buttons"):
             button(texts("frame.cancel"), self.leave)
-            self._button = button(metadata["name"], look=Look.PRIMARY)
-            self._button.props("type=submit").set_enabled(not is_off)
+            self._button = submit_button(metadata["name"], is_off=is_off)
 
     async def _run(self, value: dict[str, Any]) -> None:
         if self._is_running or self._form is None:
@@ -211,6 +237,8 @@ class ActionView:
             self._show_failure(error)
         else:
             self._is_running = False
+            content = result.content
+            self._is_unseen = isinstance(content, Single) and content.is_shown_once
             self._show_result(result.as_json())
 
     def _set_running(self, *, is_running: bool) -> None:
@@ -244,7 +272,7 @@ class ActionView:
         self.title.set_text(result["title"])
         self._body.clear()
         with self._body:
-            draw_result(result, self._texts)
+            draw_result(result, self._texts, self._see)
             self._draw_close()
         focus_on(self.title.html_id)
 

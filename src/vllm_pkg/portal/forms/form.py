@@ -9,7 +9,12 @@ from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms import choices, files, groups, lists, typed
 from vllm_pkg.portal.forms.confirm import Question, ask
 from vllm_pkg.portal.forms.hints import label_of
-from vllm_pkg.portal.forms.native import element, focus_on, set_attributes
+from vllm_pkg.portal.forms.native import (
+    element,
+    focus_unless_typing,
+    note_typing,
+    set_attributes,
+)
 from vllm_pkg.portal.forms.problems import check_form, place_problems, summary
 
 if TYPE_CHECKING:
@@ -69,6 +74,7 @@ class FormView:
         self.element = element("form", novalidate=True, autocomplete="off")
         self.element.classes("forms")
         self.element.on("submit.prevent", self._submitted, js_handler=_SUBMITTED)
+        note_typing(self.element)
         with self.element:
             self.alert = element("div", role="alert").classes("form-alert")
             with element("div").classes("forms") as self._fields:
@@ -240,7 +246,7 @@ class FormView:
                 Text("p", found[self.form])
         first = next((node for node in found if node in self.drawn), None)
         if first is not None:
-            focus_on(self.drawn[first].focus_id)
+            focus_unless_typing(self.drawn[first].focus_id, self.element)
 
     def _nearest(self, node: Node) -> Node:
         """Return the place itself, or the next one around it that is drawn."""

@@ -9,7 +9,12 @@ from nicegui import ui
 
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.field import Drawn, field_frame
-from vllm_pkg.portal.forms.native import element, icon_button, set_attributes
+from vllm_pkg.portal.forms.native import (
+    element,
+    icon_button,
+    set_attributes,
+    write_unless_typed,
+)
 from vllm_pkg.portal.forms.numbers import number_text, parse_number
 from vllm_pkg.portal.forms.random_text import random_text
 
@@ -56,7 +61,9 @@ def draw_number(form: FormView, node: Node) -> Drawn:
     with field_frame(node, form.texts) as drawn:
         control = ui.input(value=number_text(leaf.value, decimal))
         _dress(form, leaf, drawn, control, take)
-        drawn.restore = lambda: control.set_value(number_text(leaf.value, decimal))
+        drawn.restore = lambda: write_unless_typed(
+            control, number_text(leaf.value, decimal)
+        )
         mode = "numeric" if node.field["integer"] else "decimal"
         set_attributes(control, inputmode=mode)
         if node.field["units"]:
@@ -102,8 +109,10 @@ def draw_color(form: FormView, node: Node) -> Drawn:
         _dress(form, leaf, drawn, control, take)
         swatch.on(
             "change",
-            lambda event: control.set_value(event.args),
-            js_handler="(event) => emit(event.target.value)",
+            js_handler=(
+                "(event) => {"
+                f" getElement({control.id}).inputValue = event.target.value }}"
+            ),
         )
         swatch.on("blur", lambda: form.settle(leaf), args=[])
         set_attributes(control, placeholder="#rrggbb", spellcheck="false")
@@ -141,7 +150,7 @@ def _dress(
         # An entry of a list: its place says what it is to those who see it.
         drawn.label.classes("vp-visually-hidden")
     drawn.controls.append(control)
-    drawn.restore = lambda: control.set_value(_shown(leaf))
+    drawn.restore = lambda: write_unless_typed(control, _shown(leaf))
 
 
 def _shown(leaf: Leaf) -> str:
@@ -179,7 +188,10 @@ def _mask(form: FormView, control: ui.input) -> None:
 
 def _offer_random(form: FormView, leaf: Leaf, control: ui.input) -> None:
     async def make() -> None:
-        control.set_value(random_text(leaf.field["generate"]))
+        text = random_text(leaf.field["generate"])
+        leaf.type_text(text)
+        write_unless_typed(control, text)
+        form.changed(leaf)
         await form.settle(leaf)
 
     icon_button("casino", form.texts("forms.text.generate"), make)

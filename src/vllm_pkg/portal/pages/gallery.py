@@ -9,12 +9,16 @@ from fastapi import Request  # noqa: TC002  # FastAPI reads the annotation
 from nicegui import ui
 
 from vllm_pkg.actions.validation import validate_input
-from vllm_pkg.portal.components.buttons import Look, button
 from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.form import FormView
 from vllm_pkg.portal.forms.gallery_spec import GALLERY_SAVED, GALLERY_SPEC
 from vllm_pkg.portal.forms.model import build_form
-from vllm_pkg.portal.forms.native import element, focus_on, set_attributes
+from vllm_pkg.portal.forms.native import (
+    element,
+    focus_on,
+    set_attributes,
+    submit_button,
+)
 from vllm_pkg.portal.frame import page_frame, request_texts
 
 if TYPE_CHECKING:
@@ -47,6 +51,5 @@ def _draw(texts: Texts) -> None:
     with ui.element("div").classes("form-body"):
         view = FormView(build_form(GALLERY_SPEC, GALLERY_SAVED), texts, show)
         with view.element, ui.element("div").classes("vp-dialog-buttons"):
-            check = button(texts("forms.gallery.submit"), look=Look.PRIMARY)
-            check.props("type=submit")
+            submit_button(texts("forms.gallery.submit"))
         shown = element("div", aria_live="polite").classes("form-result")
