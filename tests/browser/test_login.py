@@ -195,7 +195,7 @@ def test_an_inline_script_that_came_in_does_not_run(visit):
 
 
 def test_rotating_the_token_ends_an_open_page(visit):
-    """The websocket of a page that is open is cut; asked again, the login comes."""
+    """The websocket of a page that is open is cut, and the page goes to the login."""
     visit.page.goto(visit.link)
     with visit.page.expect_websocket() as opened:
         visit.page.reload()
@@ -203,9 +203,8 @@ def test_rotating_the_token_ends_an_open_page(visit):
 
     with opened.value.expect_event("close"):
         rotate_portal_token(visit.portal.settings)
-    visit.page.goto(f"{visit.portal.origin}/")
 
-    assert visit.page.url == f"{visit.portal.origin}/login"
+    visit.page.wait_for_url(f"{visit.portal.origin}/login")
 
 
 def test_the_login_is_accessible(visit):

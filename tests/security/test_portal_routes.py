@@ -27,7 +27,7 @@ PUBLIC = {
 # and whoever adds it says here what it is.
 CLOSED = [
     r"/(start|models|try|logs|machine|keys|settings|gallery)?",
-    r"/(actions/x|portal-static/x|logs/x/file|settings/(backup|support))",
+    r"/(actions/x|portal-static/x|logs/x/file|settings/(backup|support|token))",
     r"/(logout|openapi\.json|redoc|docs|favicon\.ico)",
     r"/docs/oauth2-redirect",
     r"/api/v1/.+",

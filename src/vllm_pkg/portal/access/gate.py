@@ -14,6 +14,7 @@ from vllm_pkg.errors import StateError
 from vllm_pkg.portal.access.attempts import FailedAttempts, source_of
 from vllm_pkg.portal.access.rules import Credential
 from vllm_pkg.portal.access.sessions import Session, Sessions, cookie_name
+from vllm_pkg.state.portal_token import rotate_portal_token
 from vllm_pkg.state.secrets import observe_secrets
 
 if TYPE_CHECKING:
@@ -145,6 +146,19 @@ class Gate:
         """Return the cookie of a new session; empty when no token is in force."""
         sessions = self._current().sessions
         return "" if sessions is None else sessions.open()
+
+    def renew_token(self) -> str:
+        """
+        Make a new token, which ends every session, and open one under it.
+
+        Returns:
+            The cookie of the new session.
+        Raises:
+            StateError: secrets.json is damaged, or cannot be read or written.
+        """
+        rotate_portal_token(self.settings)
+        self._due_s = float("-inf")
+        return self.open_session()
 
     def end_session(self, session: Session) -> None:
         """End a session before its time."""

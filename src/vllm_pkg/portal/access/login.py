@@ -1,14 +1,17 @@
-"""Logging in and out: ``/login`` and ``/logout``."""
+"""Logging in and out, and changing the token that lets in."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from vllm_pkg.errors import StateError
 from vllm_pkg.portal.access.asked import read_asked
 from vllm_pkg.portal.access.guard import client_address
 from vllm_pkg.portal.access.login_page import POLICY, TOKEN_FIELD, login_page
@@ -22,10 +25,20 @@ if TYPE_CHECKING:
     from vllm_pkg.portal.access.gate import Gate
 
 LOGOUT_PATH: Final = "/logout"
+RENEW_PATH: Final = "/settings/token"
 HOME: Final = "/"
+SETTINGS: Final = "/settings"
 BODY_SIZE_MAX: Final = 4096
 BODY_ARRIVAL_S: Final = 10.0
 _SEE_OTHER: Final = 303
+_log = logging.getLogger("vllm_pkg.portal")
+
+
+class Renewal(StrEnum):
+    """What came of changing the token, as the page that follows is told."""
+
+    DONE = "changed"
+    FAILED = "unchanged"
 
 
 def register(app: FastAPI, gate: Gate) -> None:
@@ -40,6 +53,7 @@ def register(app: FastAPI, gate: Gate) -> None:
     app.add_route(LOGIN_PATH, doors.show, methods=["GET"], include_in_schema=False)
     app.add_route(LOGIN_PATH, doors.log_in, methods=["POST"], include_in_schema=False)
     app.add_route(LOGOUT_PATH, doors.log_out, methods=["POST"], include_in_schema=False)
+    app.add_route(RENEW_PATH, doors.renew, methods=["POST"], include_in_schema=False)
 
 
 class _Doors:
@@ -78,6 +92,17 @@ class _Doors:
         self._set_cookie(request, response, "")
         return response
 
+    async def renew(self, request: Request) -> Response:
+        """Change the token: every session ends, and this browser is given a new one."""
+        try:
+            cookie = await asyncio.to_thread(self._gate.renew_token)
+        except StateError as error:
+            _log.warning("%s; the portal's token stays what it was", error.message)
+            return RedirectResponse(_settings(Renewal.FAILED), _SEE_OTHER)
+        response = RedirectResponse(_settings(Renewal.DONE), _SEE_OTHER)
+        self._set_cookie(request, response, cookie)
+        return response
+
     def _try(self, request: Request, given: str) -> Response:
         address = client_address(request.scope)
         found = self._gate.try_token(given.strip(), address)
@@ -98,6 +123,10 @@ class _Doors:
         is_secure = request.scope.get("scheme") == "https"
         header = set_cookie(self._gate.cookie_name, value, is_secure=is_secure)
         response.raw_headers.append((b"set-cookie", header))
+
+
+def _settings(renewal: Renewal) -> str:
+    return f"{SETTINGS}?token={renewal}"
 
 
 def _field(data: bytes) -> str | None:

@@ -1,8 +1,11 @@
 // What has to happen in the browser itself: the menu of small screens, choices that are
-// kept in cookies, and copying, which browsers allow only as the answer to a click.
+// kept in cookies, the way to the login page when a session has ended, and copying, which
+// browsers allow only as the answer to a click.
 
 const YEAR_S = 31536000;
 const REPLY_TIMEOUT_MS = 10000;
+const LOGIN_PATH = "/login";
+const SESSION_CHECK_MS = 2000;
 
 // ---- the menu of small screens
 
@@ -44,6 +47,40 @@ document.addEventListener("change", (event) => {
     `${name}=${encodeURIComponent(event.target.value)}` +
     `; Path=/; Max-Age=${YEAR_S}; SameSite=Strict`;
   if (event.target.dataset.vpReload !== undefined) location.reload();
+});
+
+// ---- a session that has ended
+
+async function hasEnded() {
+  try {
+    // Whoever is logged in is led on from there.
+    const answer = await fetch(LOGIN_PATH, { redirect: "manual", cache: "no-store" });
+    return answer.ok;
+  } catch {
+    // The portal itself does not answer.
+    return false;
+  }
+}
+
+let isChecking = false;
+
+async function checkSession(lost) {
+  if (isChecking || lost.ariaHidden === "true") return;
+  isChecking = true;
+  if (await hasEnded()) {
+    location.assign(LOGIN_PATH);
+    return;
+  }
+  setTimeout(() => {
+    isChecking = false;
+    checkSession(lost);
+  }, SESSION_CHECK_MS);
+}
+
+// NiceGUI shows it while the page is not connected, as it is when nobody is let in.
+const lost = document.getElementById("popup");
+new MutationObserver(() => checkSession(lost)).observe(lost, {
+  attributeFilter: ["aria-hidden"],
 });
 
 // ---- copying

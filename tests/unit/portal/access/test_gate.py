@@ -51,6 +51,19 @@ def test_a_changed_token_counts_at_the_next_look(gate):
     assert ensure_portal_token(gate.settings) == new
 
 
+def test_a_token_that_is_renewed_counts_at_once(gate):
+    """Who asks for it is given a session; that of before has ended."""
+    old = ensure_portal_token(gate.settings)
+    session = gate.open_session()
+    shown = gate.look(asked(gate, session), None)
+    renewed = gate.renew_token()
+
+    assert not shown.is_in_force()
+    assert gate.look(asked(gate, session), None).credential is Credential.NONE
+    assert gate.look(asked(gate, renewed), None).credential is Credential.SESSION
+    assert gate.try_token(old, None) is Credential.WRONG
+
+
 def test_a_damaged_file_changes_nothing_and_a_missing_one_closes(gate, caplog):
     """What was read last stays, is said, and is tried again; no file opens nothing."""
     token = ensure_portal_token(gate.settings)

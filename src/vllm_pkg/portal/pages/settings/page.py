@@ -17,6 +17,7 @@ from vllm_pkg.portal.components.text import Text
 from vllm_pkg.portal.forms.action import open_action
 from vllm_pkg.portal.frame import page_frame, request_texts
 from vllm_pkg.portal.pages.settings import backup_download, support_download
+from vllm_pkg.portal.pages.settings.access import draw_access
 from vllm_pkg.portal.pages.settings.restore import Restore
 from vllm_pkg.portal.wording import size
 from vllm_pkg.service.cached_models import cache_json
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
 
 PATH: Final = "/settings"
-LOGOUT_PATH: Final = "/logout"
 API_PATH: Final = "/api/v1/openapi.json"
 
 
@@ -38,7 +38,7 @@ def register(portal: Portal) -> None:
     support_download.register(portal.settings)
 
     @ui.page(PATH)
-    async def settings(request: Request) -> None:
+    async def settings(request: Request, token: str = "") -> None:
         texts = request_texts(request)
         token_key = await asyncio.to_thread(_token_key, portal.settings)
         models = await asyncio.to_thread(_model_sizes, portal.settings)
@@ -48,6 +48,7 @@ def register(portal: Portal) -> None:
             Text("p", told).classes("vp-headline")
             _draw_hub(portal, texts, token_key)
             _draw_backup(portal, texts, models)
+            draw_access(portal.settings, texts, request, token)
             _draw_portal(texts)
 
 
@@ -110,6 +111,3 @@ def _draw_portal(texts: Texts) -> None:
     with section(texts("settings.portal.title")), ui.element("div").classes("vp-row"):
         link_button(texts("settings.portal.api"), API_PATH)
         link_button(texts("settings.portal.gallery"), "/gallery")
-        form = ui.element("form").props(f"method=post action={LOGOUT_PATH}")
-        with form:
-            button(texts("settings.portal.log_out")).props("type=submit")
