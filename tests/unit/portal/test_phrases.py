@@ -48,6 +48,7 @@ BOOK = Phrasebook(ENGLISH, Texts("de", GERMAN))
         ("org/m is gone: it was old", "org/m ist weg: es war alt"),
         ("1234.50 GiB are missing", "es fehlen 1.234,50 GiB"),
         ("12,345 GiB are missing", "es fehlen 12.345 GiB"),
+        ("many GiB are missing", "es fehlen many GiB"),
         ("1 item", "1 Stück"),
         ("5 items", "5 Stücke"),
         ("org/m (5 items, look there)", "org/m (5 Stücke, sehen Sie nach)"),
@@ -83,7 +84,7 @@ def test_the_words_of_an_error_are_known_as_sentences_too(told, said):
     [
         "nobody knows this",
         "org/m is gone: nobody knows why",
-        "many GiB are missing",
+        "very many GiB are missing",
         "many items",
         "org/m (5 items, unknown)",
         "set --a b to 5",

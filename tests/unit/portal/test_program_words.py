@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import vllm_pkg
+from support.engine_logs import load_logs
 from support.portal_texts import problems
 from support.produced_words import all_produced
 from support.program_words import literal_shapes, unknown, unsaid, words_for_people
+from vllm_pkg.engine.exit_report import report_exit
 from vllm_pkg.portal.said import SAID, english_phrases, say
 from vllm_pkg.portal.texts.catalogue import LANGUAGES, Texts, load_texts
 from vllm_pkg.portal.texts.phrases import Phrasebook
@@ -140,6 +142,23 @@ def test_what_the_program_puts_together_is_known(language):
 
     left = {item for item in told if any(part.is_foreign for part in say(texts, item))}
 
+    assert left == set()
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_report_of_each_named_failure_is_known(language):
+    """Summary, explanation and hint of each recorded log come out whole."""
+    texts = load_texts(language)
+    reports = [report_exit(log.exit_code, log.lines) for log in load_logs()]
+
+    left = {
+        (report.cause, text)
+        for report in reports
+        for text in (report.summary, report.explanation or "", report.hint)
+        if any(part.is_foreign for part in say(texts, text))
+    }
+
+    assert len(reports) > 50
     assert left == set()
 
 

@@ -199,7 +199,8 @@ class Phrasebook:
     def _amount(self, value: str) -> str | None:
         plain = value.replace(",", "")
         if not _NUMBER.fullmatch(plain):
-            return None
+            # Some cause may have a word there.
+            return None if " " in value else value
         # As many decimals as there are.
         pattern = "#,##0." + "0" * len(plain.partition(".")[2])
         return format_decimal(Decimal(plain), pattern, locale=self._texts.locale)
