@@ -89,8 +89,9 @@ def test_a_damaged_backup_changes_nothing(visit, settings, key, tmp_path):
 
     page.locator("input[type=file]").set_input_files(broken)
 
-    told = _region(page, "Backup").locator("[lang=en]").first
-    expect(told).not_to_be_empty(timeout=30_000)
+    told = _region(page, "Backup").get_by_role("status").locator("p")
+    # What is wrong, and what to do about it.
+    expect(told).to_have_count(2, timeout=30_000)
     assert page.get_by_role("dialog").count() == 0
     assert load_key(settings) == key
 

@@ -61,6 +61,7 @@ def test_the_package_offers_the_classes_of_its_modules():
         ("org/name is gated", "org/name is gated."),
         ("--host is reserved", "--host is reserved."),
         ("", "."),
+        ("did you mean x?", "Did you mean x?"),
     ],
 )
 def test_a_message_becomes_a_sentence(text, sentence):
