@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from vllm_pkg.engine.fit_check import assess_known
 from vllm_pkg.engine.own_memory import own_memory_gib
 from vllm_pkg.errors import PresetDoesNotFit
+from vllm_pkg.models.download.layout import RepositoryFolder
+from vllm_pkg.models.download.needs import MAIN
 from vllm_pkg.models.fit import fit_preset, force_preset, require_fit
-from vllm_pkg.models.local import find_places
+from vllm_pkg.models.local import find_places, local_model_of
 from vllm_pkg.models.misfit import Misfit, Obstacle
 from vllm_pkg.models.presets import load_presets
-from vllm_pkg.models.sizing.local_source import is_here
 from vllm_pkg.models.sizing.machine import GIB
 from vllm_pkg.models.sizing.verdict import Verdict
 from vllm_pkg.models.sizing.wording import remedy_text
@@ -58,7 +59,7 @@ class PresetFits:
         if fit.misfit is not None and fit.misfit.obstacle not in _OF_MEMORY:
             return fit
         asked = force_preset(preset, self._hardware, self._places)
-        if not is_here(self._settings, asked.serve_args[0]):
+        if not self._has_files(asked.serve_args[0]):
             return fit
         decision = assess_known(
             self._settings,
@@ -90,6 +91,13 @@ class PresetFits:
             f"{preset.name} does not fit: {fit.reason}",
             hint=f"see vllm-pkg model fit {preset.id}",
         )
+
+    def _has_files(self, model: str) -> bool:
+        # The package's own models run wherever their floor is met.
+        if local_model_of(self._settings, model) is not None:
+            return False
+        folder = RepositoryFolder(self._settings.models_dir, model)
+        return folder.commit_of(MAIN) is not None
 
     @functools.cached_property
     def _returned_gib(self) -> tuple[float, ...]:

@@ -21,7 +21,7 @@ from vllm_pkg.errors import InvalidArgument, PresetDoesNotFit
 from vllm_pkg.hardware.detect import detect_hardware
 from vllm_pkg.hardware.facts import Vendor
 from vllm_pkg.models.fit import force_preset
-from vllm_pkg.models.local import find_places
+from vllm_pkg.models.local import LocalModel, ensure_local_model, find_places
 from vllm_pkg.models.presets import find_preset
 from vllm_pkg.service.fits import presets_json
 
@@ -155,6 +155,15 @@ def test_the_answer_is_the_one_of_a_switch(settings):
         asked = force_preset(fit.preset, hardware, find_places(settings))
         answer = assess_serving(settings, hardware, asked.serve_args)
         assert fit.is_fitting is not is_refused(answer)
+
+
+def test_a_model_of_the_package_is_not_judged(settings):
+    """Its floor is enough, whether its folder is there or not."""
+    before = decide(settings, "tiny")
+    ensure_local_model(settings, LocalModel.TINY)
+
+    assert decide(settings, "tiny") == before
+    assert (before.is_fitting, before.is_estimated) == (True, False)
 
 
 def test_what_is_not_about_memory_stays(settings):

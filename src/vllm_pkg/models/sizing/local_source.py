@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config.json"
 SAFETENSORS: Final = ".safetensors"
-_FOLDERS: Final = ("/", "./", "../", "~")
 
 
 def read_local(
@@ -39,7 +38,7 @@ def read_local(
     Raises:
         NotKnown: it is a folder and no model can be read there.
     """
-    if model.startswith(_FOLDERS):
+    if model.startswith(("/", "./", "../", "~")):
         return _read_folder(Path(model).expanduser())
     repository = RepositoryFolder(settings.models_dir, model)
     commit = repository.commit_of(revision or MAIN)
@@ -50,13 +49,6 @@ def read_local(
     except NotKnown:
         # A download that did not end: the Hub knows the rest.
         return None
-
-
-def is_here(settings: Settings, model: str) -> bool:
-    """Whether there is anything on this machine to read of a model; quick."""
-    if model.startswith(_FOLDERS):
-        return Path(model).expanduser().is_dir()
-    return RepositoryFolder(settings.models_dir, model).commit_of(MAIN) is not None
 
 
 def parse_config(data: bytes) -> dict[str, Any]:
