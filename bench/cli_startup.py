@@ -2,68 +2,137 @@
 """
 How long commands that people and monitoring run often take, from start to end.
 
-Run it with the Python that has the package: ``python bench/cli_startup.py [RUNS]``.
+Run it with the Python that has the package: ``python bench/cli_startup.py [RUNS]``. It
+writes cli_startup.json and cli_startup.md into results/. The commands take turns, so
+that what else the machine does meets all of them. Where other programs use the machine,
+``chrt --fifo 50`` before the command measures this one as on a machine of its own.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import psutil
-from rich.console import Console
-from rich.table import Table
+RESULTS: Final = Path(__file__).parent / "results"
+# What is run, and which of its exit codes is right where nothing runs.
+COMMANDS: Final = (("--help", 0), ("health", 1), ("status", 0))
+GOALS_MS: Final = {"--help": 300, "health": 300}
+RUNS: Final = 30
+MODEL: Final = {"serveArgs": ["org/name"]}
 
-COMMANDS: Final = (("--help",), ("health",), ("status",))
-RUNS: Final = 20
-GIB: Final = 1024**3
 
-
-def measure_ms(command: tuple[str, ...], environment: dict[str, str]) -> float:
-    """Return the wall time of one run, in milliseconds."""
+def measure_once(
+    command: str, expected: int, environment: dict[str, str]
+) -> tuple[float, float]:
+    """Return the wall time and the CPU time of one run, in milliseconds."""
+    used_s = _children_s()
     started_s = time.perf_counter()
-    subprocess.run(  # noqa: S603  # our own program
-        [sys.executable, "-m", "vllm_pkg", *command],
+    done = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-m", "vllm_pkg", command],
         env=environment,
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
         check=False,
     )
-    return (time.perf_counter() - started_s) * 1000
+    elapsed_s = time.perf_counter() - started_s
+    if done.returncode != expected:
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr!r}")
+    return round(elapsed_s * 1000, 1), round((_children_s() - used_s) * 1000, 1)
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(runs: int) -> dict[str, Any]:
+    """Run the commands in turns; the first turn warms up, and does not count."""
+    load = round(os.getloadavg()[0], 2)
+    found: dict[str, dict[str, list[float]]] = {
+        command: {"wall_ms": [], "cpu_ms": []} for command, _ in COMMANDS
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        main = Path(folder) / "main"
+        environment = os.environ | {
+            "VLLM_PKG_MAIN": str(main),
+            "VLLM_PKG_PUBLIC": str(Path(folder) / "public"),
+        }
+        main.mkdir()
+        (main / "store.json").write_text(json.dumps(MODEL))
+        for number in range(runs + 1):
+            for command, expected in COMMANDS:
+                wall_ms, cpu_ms = measure_once(command, expected, environment)
+                if number:
+                    found[command]["wall_ms"].append(wall_ms)
+                    found[command]["cpu_ms"].append(cpu_ms)
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gib": round(memory_gib, 1),
+            "load_average": load,
+            "is_realtime": os.sched_getscheduler(0) != os.SCHED_OTHER,
+            "architecture": platform.machine(),
+            "python": platform.python_version(),
+        },
+        "runs": runs,
+        "commands": found,
+    }
+
+
+def format_table(document: dict[str, Any]) -> str:
+    """Return the results as a table for the documentation."""
+    machine = document["machine"]
+    lines = [
+        "| command | median, ms | least | most | goal | of it CPU, ms |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for command, times in document["commands"].items():
+        wall_ms = times["wall_ms"]
+        figures = (statistics.median(wall_ms), min(wall_ms), max(wall_ms))
+        goal_ms = GOALS_MS.get(command)
+        cells = [f"`vllm-pkg {command}`", *(f"{item:.0f}" for item in figures)]
+        cells.append(f"under {goal_ms}" if goal_ms else "")
+        cells.append(f"{statistics.median(times['cpu_ms']):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    facts = (
+        f"{document['runs']} runs of each, in turns",
+        f"{machine['cores']} cores",
+        f"{machine['memory_gib']} GiB",
+        f"load average {machine['load_average']} before the start",
+        *(["at real-time priority"] if machine["is_realtime"] else []),
+        machine["architecture"],
+        f"Python {machine['python']}",
+    )
+    lines += ["", f"Measured {document['at'][:10]}: {', '.join(facts)}."]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Measure every command and print one table."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
-    memory_gib = psutil.virtual_memory().total / GIB
-    table = Table(
-        "Command",
-        "Median (ms)",
-        "Min (ms)",
-        "Max (ms)",
-        title=(
-            f"{runs} runs, {os.cpu_count()} CPUs, {memory_gib:.0f} GiB,"
-            f" {platform.machine()}, Python {platform.python_version()}"
-        ),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "VLLM_PKG_MAIN": str(Path(folder) / "main"),
-            "VLLM_PKG_PUBLIC": str(Path(folder) / "public"),
-        }
-        for command in COMMANDS:
-            # Once before it counts: byte code and files are in the cache then.
-            measure_ms(command, environment)
-            times_ms = [measure_ms(command, environment) for _ in range(runs)]
-            figures = (statistics.median(times_ms), min(times_ms), max(times_ms))
-            table.add_row(" ".join(command), *(f"{item:.0f}" for item in figures))
-    Console().print(table)
+    """Measure, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=int, nargs="?", default=RUNS)
+    parser.add_argument("--dry", action="store_true", help="write no files")
+    arguments = parser.parse_args()
+    document = measure(arguments.runs)
+    table = format_table(document)
+    if not arguments.dry:
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps(document, indent=1) + "\n"
+        (RESULTS / "cli_startup.json").write_text(text)
+        (RESULTS / "cli_startup.md").write_text(table)
+    sys.stdout.write(table)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,15 @@ def test_fast_commands_import_nothing_heavy(tmp_path, command, code):
     assert packages & HEAVY == set()
 
 
+@pytest.mark.parametrize("command", [("--help",), ("key", "--help")])
+def test_help_does_without_the_state(tmp_path, command):
+    """Help loads no library of the state files, such as random numbers for keys."""
+    ended, packages = imported(tmp_path, *command)
+
+    assert ended == 0
+    assert packages & {"secrets", "random", "hashlib"} == set()
+
+
 @pytest.mark.parametrize(
     "command", [("status",), ("preset", "list"), ("daemon", "--print")]
 )

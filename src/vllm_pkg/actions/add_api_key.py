@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vllm_pkg.actions import forms
 from vllm_pkg.actions.protocol import ActionInput, ActionOutcome, ActionResult, Single
 from vllm_pkg.state import keys
+from vllm_pkg.state.key_limits import EXPIRES_MAX_D
 from vllm_pkg.state.secrets import Role
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class AddApiKey:
                     required=False,
                     integer=True,
                     min=1,
-                    max=keys.EXPIRES_MAX_D,
+                    max=EXPIRES_MAX_D,
                     units="days",
                     placeholder="never",
                     description="Left empty, the key works until it is revoked.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vllm_pkg.actions import forms
 from vllm_pkg.actions.protocol import ActionInput, ActionOutcome, ActionResult, Single
 from vllm_pkg.state import keys
+from vllm_pkg.state.key_limits import KEEP_MAX_H
 
 if TYPE_CHECKING:
     from vllm_pkg.actions.protocol import ActionContext
@@ -28,7 +29,7 @@ class RotateApiKey:
                     integer=True,
                     default=0,
                     min=0,
-                    max=keys.KEEP_MAX_H,
+                    max=KEEP_MAX_H,
                     units="hours",
                     description=(
                         "So long both keys work. With 0 the old key stops working at "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,11 +10,9 @@ from vllm_pkg.cli.context import current_settings
 from vllm_pkg.cli.group import make_group
 from vllm_pkg.cli.output import JsonOption, print_json, print_table, print_text
 from vllm_pkg.errors import ConfigError, InvalidArgument
-from vllm_pkg.state import keys
-from vllm_pkg.state.credentials import load_key
-from vllm_pkg.state.secrets import Role
-from vllm_pkg.state.store import API_KEY
+from vllm_pkg.state.key_limits import EXPIRES_MAX_D, KEEP_MAX_H
 
+API_KEY: Final = "apiKey"
 app = make_group("The keys of the API.")
 
 
@@ -26,6 +24,8 @@ def group() -> None:
 @app.command("show")
 def show_key(*, json: JsonOption = False) -> None:
     """Print the primary key."""
+    from vllm_pkg.state.credentials import load_key  # noqa: PLC0415
+
     key = load_key(current_settings())
     if key is None:
         raise ConfigError(
@@ -43,12 +43,14 @@ def rotate_key(
     keep_hours: Annotated[
         int,
         typer.Option(
-            min=0, max=keys.KEEP_MAX_H, help="Hours for which the old key stays valid."
+            min=0, max=KEEP_MAX_H, help="Hours for which the old key stays valid."
         ),
     ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Make a new primary key and print it; nothing is restarted."""
+    from vllm_pkg.state import keys  # noqa: PLC0415
+
     rotation = keys.rotate_key(current_settings(), keep_hours, keys.now_utc())
     previous = rotation.previous
     until = previous and previous.as_json()["expires"]
@@ -60,13 +62,13 @@ def rotate_key(
 
 @app.command("add")
 def add_key(
-    name: Annotated[str, typer.Argument(help="Who or what will use it.")],
+    name: Annotated[
+        str, typer.Argument(help="Who or what will use it.", metavar="NAME")
+    ],
     *,
     expires_days: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=keys.EXPIRES_MAX_D, help="After how many days it ends."
-        ),
+        typer.Option(min=1, max=EXPIRES_MAX_D, help="After how many days it ends."),
     ] = None,
     admin: Annotated[
         bool, typer.Option("--admin", help="Let it change the engine too.")
@@ -74,6 +76,9 @@ def add_key(
     json: JsonOption = False,
 ) -> None:
     """Make a named key and print it; it cannot be shown again."""
+    from vllm_pkg.state import keys  # noqa: PLC0415
+    from vllm_pkg.state.secrets import Role  # noqa: PLC0415
+
     if not keys.is_valid_name(name):
         raise InvalidArgument(
             "the name of a key cannot be that", hint=f"give {keys.NAME_RULE}"
@@ -92,6 +97,7 @@ def add_key(
 def list_all(*, json: JsonOption = False) -> None:
     """List the keys, those that have ended included, and how they were used."""
     from vllm_pkg.engine.guard.key_list import list_keys  # noqa: PLC0415
+    from vllm_pkg.state import keys  # noqa: PLC0415
 
     listed = list_keys(current_settings(), keys.now_utc())
     if json:
@@ -117,6 +123,8 @@ def revoke_key(
     json: JsonOption = False,
 ) -> None:
     """Refuse a named key from now on; requests that run already are not cut."""
+    from vllm_pkg.state import keys  # noqa: PLC0415
+
     revoked = keys.revoke_key(current_settings(), wanted, keys.now_utc())
     if json:
         entry = revoked.as_json()

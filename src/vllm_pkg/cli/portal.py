@@ -15,8 +15,6 @@ from vllm_pkg.cli.output import (
     print_text,
 )
 from vllm_pkg.errors import PortalNotInstalled
-from vllm_pkg.hosts import portal
-from vllm_pkg.state.portal_token import ensure_portal_token, rotate_portal_token
 
 LINK = "link"
 app = make_group("The portal: the page of the service.")
@@ -30,6 +28,9 @@ def group() -> None:
 @app.command("link")
 def show_link(*, json: JsonOption = False) -> None:
     """Print the link that logs a browser in."""
+    from vllm_pkg.hosts import portal  # noqa: PLC0415
+    from vllm_pkg.state.portal_token import ensure_portal_token  # noqa: PLC0415
+
     settings = current_settings()
     _print_link(portal.login_link(settings, ensure_portal_token(settings)), json=json)
 
@@ -37,6 +38,9 @@ def show_link(*, json: JsonOption = False) -> None:
 @app.command("rotate")
 def rotate_token(*, json: JsonOption = False) -> None:
     """Make a new token and print its link; every session ends, nothing is restarted."""
+    from vllm_pkg.hosts import portal  # noqa: PLC0415
+    from vllm_pkg.state.portal_token import rotate_portal_token  # noqa: PLC0415
+
     settings = current_settings()
     _print_link(portal.login_link(settings, rotate_portal_token(settings)), json=json)
 
@@ -45,6 +49,8 @@ def rotate_token(*, json: JsonOption = False) -> None:
 def serve(*, _json: ErrorsJsonOption = False) -> NoReturn:
     """Serve the portal alone in the foreground, until Ctrl-C."""
     from vllm_pkg.engine.processes import replace_process  # noqa: PLC0415
+    from vllm_pkg.hosts import portal  # noqa: PLC0415
+    from vllm_pkg.state.portal_token import ensure_portal_token  # noqa: PLC0415
 
     if missing := portal.missing_libraries():
         raise PortalNotInstalled(f"the portal needs {', '.join(missing)}")

@@ -33,8 +33,6 @@ PREVIOUS: Final = "previous"
 ACTIVE_MAX: Final = 100
 # Of keys that have ended, the newest are kept for the list.
 ENDED_MAX: Final = 100
-KEEP_MAX_H: Final = 720
-EXPIRES_MAX_D: Final = 3650
 NAME_REGEX: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$"
 NAME_RULE: Final = (
     "1 to 40 letters, digits, spaces, dots, hyphens and underscores, beginning with a"
