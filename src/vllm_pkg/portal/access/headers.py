@@ -28,8 +28,7 @@ _PAGE: Final = (
     "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
     "script-src 'self' 'unsafe-eval' 'nonce-{nonce}'; "
     "style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
-    "manifest-src 'self'"
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'"
 )
 _DENIED_FEATURES: Final = (
     *("accelerometer", "autoplay", "browsing-topics", "camera", "display-capture"),
