@@ -7,14 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 from sse_starlette import EventSourceResponse
 
+from vllm_pkg.portal.api.event_shapes import stream_of
 from vllm_pkg.portal.api.given import GivenPortal
-from vllm_pkg.portal.api.log_routes import STREAM
+from vllm_pkg.portal.api.shapes_service import StatusShape
 from vllm_pkg.portal.api.streams import Streams
 
 router = APIRouter(tags=["events"])
+_STREAM = stream_of({"state": StatusShape})
 
 
-@router.get("/events", response_class=EventSourceResponse, responses=STREAM)
+@router.get("/events", response_class=EventSourceResponse, responses=_STREAM)
 async def stream_state(
     portal: GivenPortal,
     request: Request,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse
 
+from vllm_pkg.portal.api.event_shapes import stream_of
 from vllm_pkg.portal.api.given import GivenSettings
 from vllm_pkg.portal.api.shapes_others import LogId, LogShape, PageShape
 from vllm_pkg.portal.api.streams import Streams
@@ -18,9 +19,7 @@ router = APIRouter(prefix="/logs", tags=["logs"])
 _POSITION = r"^[0-9]{1,20}-[0-9]{1,19}$"
 Lines = Annotated[int, Query(ge=1, le=LINES_MAX)]
 _TEXT = "text/plain; charset=utf-8"
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+_STREAM = stream_of({"history": PageShape, "lines": PageShape})
 
 
 @router.get("", response_model=list[LogShape])
@@ -60,7 +59,7 @@ def get_text(log_id: LogId, settings: GivenSettings) -> StreamingResponse:
     )
 
 
-@router.get("/{log_id}/events", response_class=EventSourceResponse, responses=STREAM)
+@router.get("/{log_id}/events", response_class=EventSourceResponse, responses=_STREAM)
 def follow_log(
     log_id: LogId,
     settings: GivenSettings,
