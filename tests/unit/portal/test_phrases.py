@@ -21,6 +21,7 @@ ENGLISH: dict[str, Entry] = {
     "broken": "it broke: {detail}",
     "twice": "write {name}={name}",
     "do": "look there",
+    "ended": "{name} has ended",
     "asked": "did you mean {name}?",
 }
 GERMAN: dict[str, Entry] = {
@@ -35,6 +36,7 @@ GERMAN: dict[str, Entry] = {
     "broken": "es ging kaputt: {detail}",
     "twice": "{name}={name} schreiben",
     "do": "sehen Sie nach",
+    "ended": "schluss ist mit {name}",
     "asked": "meinten Sie {name}?",
 }
 BOOK = Phrasebook(ENGLISH, Texts("de", GERMAN))
@@ -71,6 +73,8 @@ def test_a_phrase_is_known_by_its_template(told, said):
         ("org/m is gone.", "org/m ist weg."),
         ("Did you mean x?", "Meinten Sie x?"),
         ("5 items.", "5 Stücke."),
+        ("org/m is gone: it was old.", "org/m ist weg: es war alt."),
+        ("org/m has ended.", "Schluss ist mit org/m."),
         ("org/m is gone. Look there.", "org/m ist weg. Sehen Sie nach."),
     ],
 )

@@ -104,7 +104,7 @@ class Phrasebook:
     """
 
     def __init__(self, english: Mapping[str, Entry], texts: Texts) -> None:
-        self._texts = texts
+        self._english, self._texts = english, texts
         self._exact: dict[str, str] = {}
         templates = []
         for key, entry in english.items():
@@ -152,16 +152,23 @@ class Phrasebook:
         # The words of an error, made into a sentence.
         bare = told.removesuffix(".")
         found = self._find(bare) or self._find(f"{bare[:1].lower()}{bare[1:]}")
-        return None if found is None else self._as_sentence(found)
+        return None if found is None else self._as_sentence(found, told)
 
-    def _as_sentence(self, found: _Found) -> str:
+    def _as_sentence(self, found: _Found, told: str) -> str:
         text = self._texts(found.key, **found.places)
-        entry = self._texts.entries[found.key]
-        template = entry if isinstance(entry, str) else entry[OTHER]
-        # What stands in a place, such as a repository, stays as it is.
-        if not template.startswith("{"):
+        # What stands in a place, such as a repository, stays as it is, and so does what
+        # follows a colon.
+        is_inside = told[:1].islower() and not self._begins_with_place(
+            self._english[found.key]
+        )
+        is_place = self._begins_with_place(self._texts.entries[found.key])
+        if not is_inside and not is_place:
             text = f"{text[:1].upper()}{text[1:]}"
         return text if text.endswith("?") else f"{text}."
+
+    @staticmethod
+    def _begins_with_place(entry: Entry) -> bool:
+        return (entry if isinstance(entry, str) else entry[OTHER]).startswith("{")
 
     def _find(self, told: str) -> _Found | None:
         if told in self._exact:
