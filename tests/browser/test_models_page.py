@@ -171,10 +171,15 @@ def test_a_download_is_cancelled_and_goes_on(visit, settings, hub):
     downloads = _job(page, "acme/slow")
     bar = downloads.get_by_role("progressbar", name="Progress of acme/slow")
     expect(bar).to_have_attribute("aria-valuetext", re.compile(" of "), timeout=60_000)
+
+    def arrived_bytes() -> int:
+        partial = settings.models_dir.glob("models--acme--slow/blobs/*.incomplete")
+        return sum(path.stat().st_size for path in partial)
+
+    wait_until(arrived_bytes, 20, "the first bytes of the weights")
     downloads.get_by_role("button", name="Cancel the download").click()
     expect(downloads).to_contain_text("What has arrived is kept.", timeout=30_000)
-    partial = settings.models_dir.glob("models--acme--slow/blobs/*.incomplete")
-    assert sum(path.stat().st_size for path in partial) > 0
+    assert arrived_bytes() > 0
 
     hub.fail("acme/slow", WEIGHTS)
     downloads.get_by_role("button", name="Go on").click()
