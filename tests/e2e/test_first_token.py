@@ -27,6 +27,7 @@ from vllm_pkg.models.download.layout import RepositoryFolder, size_of
 from vllm_pkg.models.sizing.learned import read_starts
 from vllm_pkg.models.tiny import tiny_files
 from vllm_pkg.settings import load_settings
+from vllm_pkg.state import records
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(420)]
 
@@ -116,7 +117,9 @@ def chat(service, model):
 
 def test_the_download_is_told_while_it_goes_on(service, hub):
     """From an empty cache: phase, bytes and time left, in status and in both checks."""
-    answer = select(service, FIRST)
+    select(service, FIRST)
+    # The action does not wait for a Hub or a machine that is slow; this does.
+    answer = service.json("model", "fit", FIRST, "--json", "--", *OPTIONS.split())
     assert f"{FIRST} runs here." in answer["message"]
     # The head of the weights was looked at for that answer, which is no download.
     hub.sent_bytes.clear()
@@ -169,7 +172,12 @@ def test_the_next_start_goes_on_and_becomes_ready(service, hub):
 
     assert hub.sent_bytes[FIRST, WEIGHTS] <= size_of_weights() + CHUNK_BYTES
     assert phases == sorted(phases, key=PHASES.index)
-    assert {"load", "ready"} <= set(phases)
+    # One that is short may have been over between two looks.
+    start = records.read_start(load_settings(service.environment))
+    assert start is not None
+    finished = [name for name, _ in start.phases]
+    assert finished == sorted(finished, key=PHASES.index)
+    assert {"download", "load"} <= set(finished)
     assert chat(service, FIRST)
 
 
