@@ -6,10 +6,12 @@ import segno
 from playwright.sync_api import expect
 
 from support.portal_states import MODEL, small_api
+from support.waiting import wait_until
 from vllm_pkg.portal.snippets import PLACEHOLDER, snippets
 from vllm_pkg.state.credentials import ensure_key
 
 CLIPBOARD = "navigator.clipboard.readText()"
+COPY_TIMEOUT_S = 20
 
 
 def _headline(page):
@@ -18,6 +20,13 @@ def _headline(page):
 
 def _state(page):
     return page.get_by_role("status")
+
+
+def _wait_copied(page, text):
+    """Wait until the clipboard holds a text."""
+    wait_until(
+        lambda: page.evaluate(CLIPBOARD) == text, COPY_TIMEOUT_S, "the clipboard"
+    )
 
 
 def _sent(page):
@@ -91,11 +100,10 @@ def test_what_is_copied_has_the_key_in_it(scene, settings, visit):
             )
             page.evaluate("navigator.clipboard.writeText('')")
             panel.get_by_role("button", name="Copy with the key").click()
-            page.wait_for_function(f"async () => {CLIPBOARD}")
-            assert page.evaluate(CLIPBOARD) == snippet.text
+            _wait_copied(page, snippet.text)
 
         page.get_by_role("button", name="Copy: API key").click()
-        page.wait_for_function(f"async (key) => await {CLIPBOARD} === key", arg=key)
+        _wait_copied(page, key)
 
 
 def test_copying_works_without_a_secure_page(settings, visit):
