@@ -117,11 +117,10 @@ class Host(Service):
 
 
 def _role(argv: list[str]) -> str:
-    line = " ".join(argv)
-    # By its module: folders of tests have the word in their names.
-    if "vllm_pkg.portal" in argv:
-        return "portal"
+    # Commands and ends of modules: folders of tests may have any word in their names.
+    words = {word.rpartition(".")[2] for word in argv if "/" not in word}
     for role in (
+        "portal",
         "serve",
         "daemon",
         "keeper",
@@ -130,6 +129,6 @@ def _role(argv: list[str]) -> str:
         "fetcher",
         "run",
     ):
-        if role in line:
+        if role in words:
             return role
-    return line
+    return " ".join(argv)
