@@ -112,7 +112,7 @@ def test_what_is_recorded_already_stays(settings, tmp_path):
         {"recorder": None},
         {"text": "all is well\n"},
     ],
-    ids=str,
+    ids=["it-runs", "before-the-boot", "another", "unknown", "no-log", "no-cause"],
 )
 def test_there_may_be_nothing_to_tell(settings, tmp_path, changes, monkeypatch):
     """An engine that runs, an earlier boot, another selection, no log, no error."""
