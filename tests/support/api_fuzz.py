@@ -76,7 +76,7 @@ def fuzz(
     """
     report = FuzzReport()
     with pytest.MonkeyPatch.context() as patch:
-        # The search for requests that are answered well takes half of the time.
+        # The search for requests that are answered well takes a third of the time.
         patch.setattr(hypothesis, "target", lambda *_, **__: None)
         for seed in range(1, passes + 1):
             schema = _schema(FirstEvents(app), token, examples, seed)
