@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from playwright.sync_api import expect, sync_playwright
 from support.portal_process import portal_process
 from support.settings_factory import make_settings
 from support.tools import require
+from vllm_pkg.state import atomic
+from vllm_pkg.state.portal_token import ensure_portal_token
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 20_000
@@ -26,7 +30,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
-@pytest.fixture(scope="module", name="chromium")
+@pytest.fixture(scope="package", name="chromium")
 def chromium_fixture():
     """Debian's Chromium; its event loop must end before tests that run their own."""
     require(CHROMIUM.exists(), f"{CHROMIUM} is not there")
@@ -39,21 +43,47 @@ def chromium_fixture():
         browser.close()
 
 
-@pytest.fixture(name="settings")
-def settings_fixture(tmp_path):
-    """Settings over empty volumes."""
-    return make_settings(tmp_path)
-
-
-@pytest.fixture(name="portal")
-def portal_fixture(settings, tmp_path):
-    """A portal over the volumes of the test."""
-    with portal_process(settings, tmp_path) as running:
+@pytest.fixture(scope="package", name="portal")
+def portal_fixture(tmp_path_factory):
+    """A portal that runs for all tests, over volumes that each one empties."""
+    folder = tmp_path_factory.mktemp("portal")
+    with portal_process(make_settings(folder), folder) as running:
         yield running
 
 
+@pytest.fixture(scope="package", name="dialog_portal")
+def dialog_portal_fixture(tmp_path_factory):
+    """A portal with a page that opens dialogs, over volumes of its own."""
+    folder = tmp_path_factory.mktemp("dialogs")
+    with portal_process(
+        make_settings(folder),
+        folder,
+        module="support.dialog_portal",
+        PYTHONPATH="tests",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(name="settings")
+def settings_fixture(portal):
+    """Settings over the volumes of the portal, which are as at the first start."""
+    settings = portal.settings
+    shutil.rmtree(settings.public, ignore_errors=True)
+    for path in settings.main.iterdir():
+        # Without the token the portal would make a new one at once.
+        if path == settings.secrets_file:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    kept = {"portalToken": ensure_portal_token(settings)}
+    atomic.write_file(settings.secrets_file, json.dumps(kept).encode())
+    return settings
+
+
 @pytest.fixture(name="visit")
-def visit_fixture(chromium, portal):
+def visit_fixture(chromium, portal, settings):  # noqa: ARG001  # emptied before
     """Opens a page of the portal in a browser of its own; see the arguments below."""
     contexts = []
 

@@ -10,8 +10,6 @@ from playwright.sync_api import expect
 
 from support.accessibility import barriers, overflow_px
 from support.held_answers import HeldAnswers
-from support.portal_process import portal_process
-from support.settings_factory import make_settings
 from vllm_pkg.engine.guard.key_list import list_keys
 from vllm_pkg.state.credentials import ensure_key, load_key
 from vllm_pkg.state.keys import add_key, now_utc
@@ -20,18 +18,11 @@ from vllm_pkg.state.secrets import Role, hash_key, load_secrets
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.fixture(name="settings", scope="module")
-def settings_fixture(tmp_path_factory):
-    """Settings over volumes that all tests of this file share."""
-    return make_settings(tmp_path_factory.mktemp("volumes"))
-
-
-@pytest.fixture(name="portal", scope="module")
-def portal_fixture(settings, tmp_path_factory):
-    """A portal of a service that has a key."""
+@pytest.fixture(name="settings")
+def settings_fixture(settings):
+    """A service that has a key."""
     ensure_key(settings)
-    with portal_process(settings, tmp_path_factory.mktemp("portal")) as running:
-        yield running
+    return settings
 
 
 def _region(page, name):

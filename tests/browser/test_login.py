@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from support.portal_fixture import portal_fixture
-from support.tools import require_tool
 from vllm_pkg.state.portal_token import rotate_portal_token
 
 if TYPE_CHECKING:
@@ -59,22 +57,10 @@ class Visit:
         self.page.wait_for_function(IS_CONNECTED)
 
 
-@pytest.fixture(name="browser", scope="module")
-def browser_fixture():
-    """One Chromium."""
-    chromium = require_tool("chromium")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(name="visit")
-def visit_fixture(browser, portal):
+def visit_fixture(chromium, portal):
     """A browser that has never been here."""
-    context = browser.new_context(locale="en-US")
+    context = chromium.new_context(locale="en-US")
     yield Visit(portal, context.new_page())
     context.close()
 

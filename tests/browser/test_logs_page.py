@@ -9,9 +9,13 @@ import pytest
 from playwright.sync_api import expect
 
 from support.accessibility import barriers, overflow_px
+from support.own_portal import portal_fixture, settings_fixture
 from support.waiting import wait_until
 from vllm_pkg.clock import BootClock
 from vllm_pkg.state import records
+
+# The portal goes on with a log whose file is another one: each test begins a new one.
+__all__ = ["portal_fixture", "settings_fixture"]
 
 INFO = "INFO 11-28 10:00:00 [a.py:1] line"
 FAILURE = records.FailureRecord(

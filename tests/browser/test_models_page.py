@@ -159,6 +159,11 @@ def test_a_model_that_nobody_has_is_unknown(visit):
     expect(question.get_by_role("status").locator("p").first).not_to_be_empty()
 
 
+def _arrived_bytes(settings):
+    partial = settings.models_dir.glob("models--acme--slow/blobs/*.incomplete")
+    return sum(path.stat().st_size for path in partial)
+
+
 def test_a_download_is_cancelled_and_goes_on(visit, settings, hub):
     """It moves, ends when told to, keeps what has arrived, and is whole in the end."""
     weights = hub.repositories["acme/slow"].files("main")[WEIGHTS].size_bytes
@@ -171,15 +176,10 @@ def test_a_download_is_cancelled_and_goes_on(visit, settings, hub):
     downloads = _job(page, "acme/slow")
     bar = downloads.get_by_role("progressbar", name="Progress of acme/slow")
     expect(bar).to_have_attribute("aria-valuetext", re.compile(" of "), timeout=60_000)
-
-    def arrived_bytes() -> int:
-        partial = settings.models_dir.glob("models--acme--slow/blobs/*.incomplete")
-        return sum(path.stat().st_size for path in partial)
-
-    wait_until(arrived_bytes, 20, "the first bytes of the weights")
+    wait_until(lambda: _arrived_bytes(settings) > 0, 30, "a piece of the weights")
     downloads.get_by_role("button", name="Cancel the download").click()
     expect(downloads).to_contain_text("What has arrived is kept.", timeout=30_000)
-    assert arrived_bytes() > 0
+    assert _arrived_bytes(settings) > 0
 
     hub.fail("acme/slow", WEIGHTS)
     downloads.get_by_role("button", name="Go on").click()

@@ -10,8 +10,6 @@ from playwright.sync_api import expect
 
 from support.accessibility import barriers, overflow_px
 from support.hub_cache import write_cached_model
-from support.portal_process import portal_process
-from support.settings_factory import make_settings
 from vllm_pkg.service.backup.restoring import verify_backup
 from vllm_pkg.state.credentials import ensure_key, load_key
 from vllm_pkg.state.keys import now_utc, rotate_key
@@ -19,25 +17,17 @@ from vllm_pkg.state.keys import now_utc, rotate_key
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.fixture(name="settings", scope="module")
-def settings_fixture(tmp_path_factory):
-    """Settings over volumes that all tests of this file share."""
-    return make_settings(tmp_path_factory.mktemp("volumes"))
-
-
-@pytest.fixture(name="portal", scope="module")
-def portal_fixture(settings, tmp_path_factory):
-    """A portal of a service that has a key, and a model on the disk."""
+@pytest.fixture(name="settings")
+def settings_fixture(settings):
+    """A service that has a key, and a model on the disk."""
     write_cached_model(settings.models_dir, "acme/tiny")
     ensure_key(settings)
-    with portal_process(settings, tmp_path_factory.mktemp("portal")) as running:
-        yield running
+    return settings
 
 
 @pytest.fixture(name="key")
-def key_fixture(settings, portal):
+def key_fixture(settings):
     """The primary key as it is now."""
-    assert portal.process.poll() is None
     return load_key(settings)
 
 

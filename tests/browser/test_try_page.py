@@ -225,17 +225,6 @@ def test_an_answer_goes_on_while_the_browser_is_away(server, visit):
     assert not server.given_up.is_set()
 
 
-def test_leaving_the_page_ends_the_answer(server, visit, portal):
-    """Nobody waits for an answer of a page that is gone: a killed portal ends it."""
-    page = _open(visit)
-    _ask(page, "say one PAUSE two")
-    expect(_answers(page)).to_contain_text("one")
-
-    portal.process.kill()
-
-    assert server.given_up.wait(10)
-
-
 def test_a_model_without_chat_template_goes_on_with_a_text(server, visit):
     """Its text is sent as it is, and no system prompt is offered."""
     server.has_template = False
