@@ -69,7 +69,8 @@ _DOWNLOAD: Final = (
 # more than that, and then vLLM would not start at all.
 _PLAIN_OPTIONS: Final = ("--max-model-len", "auto")
 _TRY_ANYWAY: Final = (
-    "To try it all the same, and end the present model first: --no-prepare"
+    "To try it all the same, stop the engine first, or give --no-prepare on the "
+    "command line"
 )
 _NONSENSE: Final = (
     "Its weights are random: it talks nonsense, and shows that the service works."

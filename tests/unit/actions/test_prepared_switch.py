@@ -109,7 +109,7 @@ def test_what_does_not_fit_leaves_the_old_model_alone(settings):
     (problem,) = caught.value.fields
     assert problem.path == ("config", "value", "args")
     assert "org/next does not run here: 5" in problem.message
-    assert problem.message.endswith("end the present model first: --no-prepare")
+    assert problem.message.endswith("or give --no-prepare on the command line")
     assert load_switches(settings).current is None
     assert selected_now(settings) == OLD
 
