@@ -60,7 +60,7 @@ screenshots: $(DEV_DONE)  ## Take the pictures of the portal (needs Chromium)
 
 guarantees: $(ENGINE_DONE) $(DEV_DONE)  ## Try the guarantees, and write docs/guarantees.md
 	@$(BIN)/python -m pytest tests --only-guarantees --guarantees=docs/guarantees/quick.json \
-	  --numprocesses=2 --dist=loadfile
+	  --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 	@PYTHONPATH=tests $(BIN)/python -m support.guarantees.page docs
 
 rootfs-test:  ## Run and test in a fresh Debian (root, debootstrap); FAST=1: less
