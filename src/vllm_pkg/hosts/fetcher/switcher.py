@@ -211,8 +211,8 @@ class Switcher:
         while not watch():
             judged = judge(self._look(switch, began_s, seen), self._limit_s)
             if judged.outcome is Outcome.READY:
-                return self._with_canary(switch, judged)
-            if judged.outcome is Outcome.FAILED:
+                judged = self._with_canary(switch, judged)
+            if judged.outcome is not Outcome.WAIT:
                 return judged
             self.sleep(LOOK_S)
         return None
@@ -227,7 +227,12 @@ class Switcher:
         if switch.phase is not _P.PROVING or start is None:
             return judged
         problem = self.work.try_canary(start)
-        return judged if problem is None else Judgement(Outcome.FAILED, problem)
+        if problem is None:
+            return judged
+        # An engine that goes with its host says nothing of its model.
+        if not self.host.is_running():
+            return Judgement(Outcome.WAIT)
+        return Judgement(Outcome.FAILED, problem)
 
     def _look(self, switch: Switch, began_s: float, seen: set[object]) -> Look:
         result = self.work.find_health()

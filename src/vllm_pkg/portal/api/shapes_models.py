@@ -36,6 +36,7 @@ class PresetShape(Shape):
     task: Task
     fits: bool
     reason: str | None
+    is_estimated: bool
     memory_needed_gib: int | None
     context_tokens: int | None
     tensor_parallel: int | None
