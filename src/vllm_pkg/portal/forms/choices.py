@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final, cast
 
 from nicegui import ui
@@ -22,13 +23,32 @@ if TYPE_CHECKING:
 _POSITIONS: Final = {"yes": True, "no": False, "unset": None}
 
 
+def take_over(node: Node, drawn: Drawn) -> None:
+    """
+    Note what a person chose, which the browser shows already.
+
+    Sent back it would come late, and undo what was chosen since. Only what may be
+    declined is, so that it can be taken back.
+
+    Args:
+        node: Where it was chosen.
+        drawn: How that is drawn.
+    """
+    with contextlib.ExitStack() as quiet:
+        if not node.must_ask:
+            for control in drawn.controls:
+                for item in (control, *control.descendants()):
+                    quiet.enter_context(item.props.suspend_updates())
+        drawn.restore()
+
+
 def draw_toggle(form: FormView, node: Node) -> Drawn:
     """Draw a switch."""
     leaf = cast("Leaf", node)
 
     async def take(is_on: bool) -> None:  # noqa: FBT001  # what a check box hands out
         leaf.value = is_on
-        drawn.restore()
+        take_over(leaf, drawn)
         form.changed(leaf)
         await form.settle(leaf)
 
@@ -62,7 +82,7 @@ def draw_tri_state(form: FormView, node: Node) -> Drawn:
 
     async def choose(key: str) -> None:
         leaf.value = _POSITIONS[key]
-        drawn.restore()
+        take_over(leaf, drawn)
         form.changed(leaf)
         await form.settle(leaf)
 
@@ -77,7 +97,7 @@ def draw_select(form: FormView, node: Node) -> Drawn:
 
     async def choose(key: str) -> None:
         leaf.value = key
-        drawn.restore()
+        take_over(leaf, drawn)
         form.changed(leaf)
         await form.settle(leaf)
 
@@ -93,7 +113,7 @@ def draw_multiselect(form: FormView, node: Node) -> Drawn:
         chosen = {*leaf.value, key} if is_on else {*leaf.value} - {key}
         # In the order of the options, whatever was chosen first.
         leaf.value = [item for item in boxes if item in chosen]
-        drawn.restore()
+        take_over(leaf, drawn)
         form.changed(leaf)
         await form.settle(leaf)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from nicegui import ui
 
-from vllm_pkg.portal.forms.choices import choice_of_one
+from vllm_pkg.portal.forms.choices import choice_of_one, take_over
 from vllm_pkg.portal.forms.field import Drawn, field_frame
 from vllm_pkg.portal.forms.native import element
 
@@ -51,7 +51,7 @@ def draw_union(form: FormView, node: Node) -> Drawn:
 
     async def choose(key: str) -> None:
         union.choose(key)
-        drawn.restore()
+        take_over(union, drawn)
         form.changed(union)
         await form.settle(union)
 
