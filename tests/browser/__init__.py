@@ -1,0 +1,1 @@
+"""The portal in a browser; a package, so that its fixtures end with its last test."""
