@@ -20,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-RESULTS: Final = Path(__file__).parent / "results"
+from published import describe_machine, machine_facts, moment, publish
+
 # What is run, and which of its exit codes is right where nothing runs.
 COMMANDS: Final = (("--help", 0), ("health", 1), ("status", 0))
 GOALS_MS: Final = {"--help": 300, "health": 300}
@@ -57,7 +57,10 @@ def _children_s() -> float:
 
 def measure(runs: int) -> dict[str, Any]:
     """Run the commands in turns; the first turn warms up, and does not count."""
-    load = round(os.getloadavg()[0], 2)
+    machine = describe_machine(
+        architecture=platform.machine(),
+        is_realtime=os.sched_getscheduler(0) != os.SCHED_OTHER,
+    )
     found: dict[str, dict[str, list[float]]] = {
         command: {"wall_ms": [], "cpu_ms": []} for command, _ in COMMANDS
     }
@@ -75,17 +78,9 @@ def measure(runs: int) -> dict[str, Any]:
                 if number:
                     found[command]["wall_ms"].append(wall_ms)
                     found[command]["cpu_ms"].append(cpu_ms)
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "memory_gib": round(memory_gib, 1),
-            "load_average": load,
-            "is_realtime": os.sched_getscheduler(0) != os.SCHED_OTHER,
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-        },
+        "at": moment(),
+        "machine": machine,
         "runs": runs,
         "commands": found,
     }
@@ -108,12 +103,9 @@ def format_table(document: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     facts = (
         f"{document['runs']} runs of each, in turns",
-        f"{machine['cores']} cores",
-        f"{machine['memory_gib']} GiB",
-        f"load average {machine['load_average']} before the start",
+        *machine_facts(machine),
         *(["at real-time priority"] if machine["is_realtime"] else []),
         machine["architecture"],
-        f"Python {machine['python']}",
     )
     lines += ["", f"Measured {document['at'][:10]}: {', '.join(facts)}."]
     return "\n".join(lines) + "\n"
@@ -126,13 +118,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="write no files")
     arguments = parser.parse_args()
     document = measure(arguments.runs)
-    table = format_table(document)
-    if not arguments.dry:
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps(document, indent=1) + "\n"
-        (RESULTS / "cli_startup.json").write_text(text)
-        (RESULTS / "cli_startup.md").write_text(table)
-    sys.stdout.write(table)
+    publish("cli_startup", document, format_table(document), is_dry=arguments.dry)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,6 @@ is the same for both sides of a pair.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import re
 import subprocess
@@ -23,11 +20,11 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guard_switch import BARE, GUARDED
+from published import describe_machine, machine_facts, moment, publish
 from serve_benchmark import ServeBenchmark
 from statistics_of_pairs import Ratio, ratio_of_pairs
 
@@ -38,7 +35,6 @@ from support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RESULTS: Final = Path(__file__).parent / "results"
 WAYS: Final = ("unguarded", "guarded", "caddy")
 RATE: Final = "requests per second"
 CPU: Final = "requests per CPU second of the API server"
@@ -170,7 +166,11 @@ def measure_rounds(
 
 def run(arguments: argparse.Namespace, setup: Setup) -> None:
     """Measure everything, and write the results after each part."""
-    machine = _machine()
+    machine = describe_machine(
+        vllm=_version("vllm", "--version"),
+        caddy=_version("caddy", "version"),
+        wrk=_version("wrk", "--version"),
+    )
     tokenizer = setup.engine.settings.local_models_dir / "tiny"
     benchmark = ServeBenchmark(tokenizer, setup.key)
     series = {}
@@ -192,7 +192,7 @@ def _write(
     machine: dict[str, Any], series: dict[str, dict[str, dict[str, list[float]]]]
 ) -> None:
     document = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": moment(),
         "machine": machine,
         "connections": CONNECTIONS,
         "ratios": {
@@ -210,26 +210,7 @@ def _write(
         else {},
         "figures": series,
     }
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(document, indent=1) + "\n"
-    (RESULTS / "guard_cost.json").write_text(text)
-    table = format_table(document)
-    (RESULTS / "guard_cost.md").write_text(table)
-    sys.stdout.write(table)
-
-
-def _machine() -> dict[str, Any]:
-    load, _, _ = os.getloadavg()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory / 1024**3, 1),
-        "load_average": round(load, 2),
-        "python": platform.python_version(),
-        "vllm": _version("vllm", "--version"),
-        "caddy": _version("caddy", "version"),
-        "wrk": _version("wrk", "--version"),
-    }
+    publish("guard_cost", document, format_table(document), is_dry=False)
 
 
 def _version(program: str, argument: str) -> str:
@@ -255,11 +236,8 @@ def format_table(document: dict[str, Any]) -> str:
             cells = (name, way, f"{ratio.mean:.3f}", interval, str(ratio.pairs))
             lines.append(f"| {' | '.join(cells)} |")
     facts = (
-        f"{machine['cores']} cores",
-        f"{machine['memory_gib']} GiB",
-        f"load average {machine['load_average']} before the start",
+        *machine_facts(machine),
         f"vLLM {machine['vllm']}",
-        f"Python {machine['python']}",
         f"Caddy {machine['caddy']}",
         f"wrk {machine['wrk']}",
         f"{document['connections']} connections",

@@ -15,21 +15,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
-import platform
 import re
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from playwright.sync_api import sync_playwright
+from published import describe_machine, machine_facts, moment, publish
 
 from support.portal_process import portal_process
 from support.portal_states import make_scene, small_api
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
 
     from support.portal_process import PortalProcess
 
-RESULTS: Final = Path(__file__).parent / "results"
 CHROMIUM: Final = "/usr/bin/chromium"
 GOAL_MB: Final = 120
 GOAL_MS: Final = 1000
@@ -154,7 +149,7 @@ def _memory(portal: PortalProcess) -> dict[str, float]:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure in rounds; the first one warms up the machine and does not count."""
-    load = round(os.getloadavg()[0], 2)
+    machine = describe_machine()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"]
@@ -164,16 +159,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         bench = Bench(browser, arguments.idle)
         rounds = [bench.round() for _ in range(arguments.rounds)]
         browser.close()
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "memory_gib": round(memory_gib, 1),
-            "load_average": load,
-            "python": platform.python_version(),
-            "chromium": version,
-        },
+        "at": moment(),
+        "machine": machine | {"chromium": version},
         "idle_s": arguments.idle,
         "rounds": rounds,
     }
@@ -193,10 +181,10 @@ def format_table(document: dict[str, Any]) -> str:
             figures = [one["times"][visit][name] for one in rounds]
             lines.append(_row(f"{words}: {what}", figures, goal))
     lines += ["", "| memory, MB | median | range | goal |", "| --- | --- | --- | --- |"]
-    for moment, words in MOMENTS.items():
+    for when, words in MOMENTS.items():
         for name, what in (("rss_mb", "resident"), ("pss_mb", "its share")):
-            goal = f"under {GOAL_MB}" if (moment, name) == ("idle", "rss_mb") else ""
-            figures = [one["memory"][moment][name] for one in rounds]
+            goal = f"under {GOAL_MB}" if (when, name) == ("idle", "rss_mb") else ""
+            figures = [one["memory"][when][name] for one in rounds]
             lines.append(_row(f"{words}: {what}", figures, goal))
     sent_kb = {
         visit: statistics.median(one["times"][visit]["sent_kb"] for one in rounds)
@@ -206,10 +194,7 @@ def format_table(document: dict[str, Any]) -> str:
         f"{len(rounds)} rounds",
         f"{sent_kb['new']:,.0f} kB sent to a new browser",
         f"{sent_kb['again']:,.0f} kB to one that was here before",
-        f"{machine['cores']} cores, which the browser shares",
-        f"{machine['memory_gib']} GiB",
-        f"load average {machine['load_average']} before the start",
-        f"Python {machine['python']}",
+        *machine_facts(machine, shared_with="the browser"),
         f"Chromium {machine['chromium']}",
     )
     lines += ["", f"Measured {document['at'][:10]}: {', '.join(facts)}."]
@@ -229,13 +214,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="write no files")
     arguments = parser.parse_args()
     document = measure(arguments)
-    table = format_table(document)
-    if not arguments.dry:
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps(document, indent=1) + "\n"
-        (RESULTS / "portal_page.json").write_text(text)
-        (RESULTS / "portal_page.md").write_text(table)
-    sys.stdout.write(table)
+    publish("portal_page", document, format_table(document), is_dry=arguments.dry)
 
 
 if __name__ == "__main__":

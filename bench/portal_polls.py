@@ -11,20 +11,18 @@ look finds a change, so each stream is written to once a second.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import re
 import selectors
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
+
+from published import describe_machine, machine_facts, moment, publish
 
 from support.portal_api import PortalApi
 from support.service import free_port
@@ -34,7 +32,6 @@ from vllm_pkg.settings import load_settings
 from vllm_pkg.state import records
 from vllm_pkg.state.store import update_store
 
-RESULTS: Final = Path(__file__).parent / "results"
 POLL_PATH: Final = "/healthz?always=200"
 UNITS_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 GOAL_RATE: Final = 2000
@@ -117,7 +114,7 @@ def _figure(pattern: str, text: str) -> re.Match[str]:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Start a portal, open the streams, poll it in rounds; the first one warms up."""
-    load = round(os.getloadavg()[0], 2)
+    machine = describe_machine()
     with (
         tempfile.TemporaryDirectory() as folder,
         PortalApi(Path(folder)) as portal,
@@ -129,15 +126,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 for _ in range(arguments.rounds + 1)
             ][1:]
             memory_mib = _memory_mib(portal)
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "memory_gib": round(memory_gib, 1),
-            "load_average": load,
-            "python": platform.python_version(),
-        },
+        "at": moment(),
+        "machine": machine,
         "streams": arguments.streams,
         "connections": arguments.connections,
         "seconds": arguments.seconds,
@@ -196,10 +187,7 @@ def format_table(document: dict[str, Any]) -> str:
         f"{document['connections']} connections",
         f"{len(rounds)} rounds of {document['seconds']} s",
         f"the portal takes {document['portal_memory_mib']} MiB",
-        f"{machine['cores']} cores, which wrk shares",
-        f"{machine['memory_gib']} GiB",
-        f"load average {machine['load_average']} before the start",
-        f"Python {machine['python']}",
+        *machine_facts(machine, shared_with="wrk"),
     )
     lines += ["", f"Measured {document['at'][:10]}: {', '.join(facts)}."]
     return "\n".join(lines) + "\n"
@@ -215,13 +203,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="write no files")
     arguments = parser.parse_args()
     document = measure(arguments)
-    table = format_table(document)
-    if not arguments.dry:
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps(document, indent=1) + "\n"
-        (RESULTS / "portal_polls.json").write_text(text)
-        (RESULTS / "portal_polls.md").write_text(table)
-    sys.stdout.write(table)
+    publish("portal_polls", document, format_table(document), is_dry=arguments.dry)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ bench/results/recorder_rate.json and recorder_rate.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -21,9 +20,10 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from published import describe_machine, machine_facts, moment, publish
 from statistics_of_pairs import Ratio, ratio_of_pairs
 
 from vllm_pkg.clock import BootClock
@@ -34,7 +34,6 @@ from vllm_pkg.state import records
 MEBIBYTE = 1024 * 1024
 MEGABYTE = 1e6
 LINE = b"(EngineCore pid=7) INFO 11-21 10:00:00 [core.py:1] a line as vLLM writes it\n"
-RESULTS = Path(__file__).parent / "results"
 KEY = b"Key0123456789ABCDEFGHI"
 # Its argument is the descriptor from which it reads the key.
 RECORDER = [sys.executable, "-m", "vllm_pkg.engine.recorder", "{key}"]
@@ -85,18 +84,17 @@ def rate(argv: list[str], folder: Path, size_mib: int) -> float:
     return size_mib * len(block) / took_s / MEGABYTE
 
 
-def format_table(seen: dict[str, list[float]], ratio: Ratio) -> str:
+def format_table(document: dict[str, Any]) -> str:
     """Return the results as a table for the documentation."""
     lines = ["| program | MB/s, median | least | most |", "| --- | --- | --- | --- |"]
-    for name, rates in seen.items():
+    for name, rates in document["mb_per_s"].items():
         figures = (statistics.median(rates), min(rates), max(rates))
         lines.append(f"| {name} | {' | '.join(f'{one:.0f}' for one in figures)} |")
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    ratio = Ratio(**document["ratio"])
     facts = (
         f"Recorder of cat: {ratio.mean:.2f} ({ratio.low:.2f} to {ratio.high:.2f}",
-        f"{ratio.pairs} pairs); measured {datetime.now(UTC).date()}",
-        f"{os.cpu_count()} cores",
-        f"{memory_gib:.1f} GiB",
+        f"{ratio.pairs} pairs); measured {document['at'][:10]}",
+        *machine_facts(document["machine"]),
     )
     lines += ["", f"{', '.join(facts)}."]
     return "\n".join(lines) + "\n"
@@ -107,7 +105,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--dry", action="store_true", help="write no files")
     options = parser.parse_args()
+    machine = describe_machine()
     programs = {"cat": ["cat"], "recorder": RECORDER}
     seen: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as folder:
@@ -115,13 +115,14 @@ def main() -> None:
             for name, argv in programs.items():
                 seen[name].append(round(rate(argv, Path(folder), options.mib), 1))
     ratio = ratio_of_pairs(seen["recorder"], seen["cat"])
-    document = {"mib": options.mib, "mb_per_s": seen, "ratio": asdict(ratio)}
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(document, indent=1) + "\n"
-    (RESULTS / "recorder_rate.json").write_text(text)
-    table = format_table(seen, ratio)
-    (RESULTS / "recorder_rate.md").write_text(table)
-    sys.stdout.write(table)
+    document = {
+        "at": moment(),
+        "machine": machine,
+        "mib": options.mib,
+        "mb_per_s": seen,
+        "ratio": asdict(ratio),
+    }
+    publish("recorder_rate", document, format_table(document), is_dry=options.dry)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import contextlib
 import fcntl
 import json
 import os
-import platform
 import random
 import statistics
 import sys
@@ -29,12 +28,13 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from completions_load import CONCURRENCY, Completions
 from engine_start import KEY, MARKS, NAME, EngineStart, Way
+from published import RESULTS, describe_machine, machine_facts, moment, write_results
 from statistics_of_pairs import Ratio, ratio_of_pairs
 
 from vllm_pkg.models.tiny import tiny_files
@@ -42,7 +42,6 @@ from vllm_pkg.models.tiny import tiny_files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESULTS: Final = Path(__file__).parent / "results"
 REPOSITORY: Final = "bench-org/tiny"
 CACHE_GIB: Final = "2"
 TURN_PAUSE_S: Final = 3.0
@@ -200,7 +199,7 @@ def measure_rates(
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Measure everything; what is there is written after each part."""
-    machine = _machine()
+    machine = describe_machine(vllm=version("vllm"))
     models = make_models(folder)
     seconds, said = measure_starts(
         folder, models["tiny"], arguments.rounds, arguments.lock
@@ -241,7 +240,7 @@ def make_document(
 ) -> dict[str, Any]:
     """Return the results, as far as there are any."""
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": moment(),
         "machine": machine,
         "starts": {
             f"{way} / {base}, {kind}": asdict(
@@ -268,20 +267,7 @@ def make_document(
 
 def _moment() -> str:
     """Return when, and how busy the machine was."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return f"{now[:10]} at a load average of {os.getloadavg()[0]:.2f}"
-
-
-def _machine() -> dict[str, Any]:
-    load, _, _ = os.getloadavg()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory / 1024**3, 1),
-        "load_average": round(load, 2),
-        "python": platform.python_version(),
-        "vllm": "0.32.0",
-    }
+    return f"{moment()[:10]} at a load average of {os.getloadavg()[0]:.2f}"
 
 
 def format_tables(document: dict[str, Any]) -> str:
@@ -305,11 +291,8 @@ def format_tables(document: dict[str, Any]) -> str:
     facts = (
         f"Answers: {'identical' if is_same else 'DIFFERENT'} in all starts",
         f"measured {document['at'][:10]}",
-        f"{machine['cores']} cores",
-        f"{machine['memory_gib']} GiB",
-        f"load average {machine['load_average']} before the start",
+        *machine_facts(machine),
         f"vLLM {machine['vllm']}",
-        f"Python {machine['python']}",
         *(f"{name} on {told}" for name, told in machine.items() if "busy" in name),
     )
     lines += ["", f"{', '.join(facts)}."]
@@ -324,10 +307,7 @@ def _row(name: str, figures: dict[str, Any]) -> str:
 
 def publish(document: dict[str, Any]) -> None:
     """Write the results: a run takes long, and a later part may fail."""
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(document, indent=1) + "\n"
-    (RESULTS / "restart_time.json").write_text(text)
-    (RESULTS / "restart_time.md").write_text(format_tables(document))
+    write_results("restart_time", document, format_tables(document))
 
 
 def main() -> None:
