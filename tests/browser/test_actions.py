@@ -52,7 +52,9 @@ def test_what_an_action_refuses_is_shown_and_nothing_is_lost(visit):
 
     expect(alert).to_be_visible()
     expect(name).to_have_value("twice")
-    expect(page.get_by_role("button", name="Add API Key")).to_be_enabled()
+    button = page.get_by_role("button", name="Add API Key")
+    expect(button).to_be_enabled()
+    focused(button)
 
 
 def test_an_unknown_action_is_not_found(visit):

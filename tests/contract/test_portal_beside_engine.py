@@ -62,6 +62,16 @@ def test_the_portal_is_killed_and_comes_back_and_the_engine_goes_on(host):
     host.assert_clean()
 
 
+def test_the_link_leads_somewhere_once_it_is_shown(host):
+    """Nobody who follows it at once finds nothing there."""
+    host.start()
+    host.wait_shown("  Portal    http://")
+
+    socket.create_connection(("127.0.0.1", host.portal_port)).close()
+    wait_answer(host)
+    assert host.end(signal.SIGINT) == 0
+
+
 def test_a_taken_port_is_waited_for(host):
     """The engine serves without it; when the port is free the portal takes it."""
     with socket.create_server(("127.0.0.1", host.portal_port)):

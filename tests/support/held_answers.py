@@ -40,6 +40,23 @@ class HeldAnswers:
         """Wait until an answer with *sign* in it is held."""
         wait_until(lambda: self._has(sign), TIMEOUT_S, f"an answer with {sign}")
 
+    def take(self, sign: str) -> list[str | bytes]:
+        """
+        Return what is held, to be sent later; what comes after it is held anew.
+
+        Args:
+            sign: Stands in an answer that must be among it.
+        """
+        self.wait_for(sign)
+        taken, self._held = self._held, []
+        return taken
+
+    def send(self, taken: list[str | bytes]) -> None:
+        """Let through what was taken, and nothing else."""
+        assert self._route is not None
+        for message in taken:
+            self._route.send(message)
+
     def release(self, sign: str) -> None:
         """
         Let through what was held, and everything after it.
@@ -47,12 +64,9 @@ class HeldAnswers:
         Args:
             sign: Stands in an answer that must have come before.
         """
-        self.wait_for(sign)
-        assert self._route is not None
+        taken = self.take(sign)
         self._is_holding = False
-        for message in self._held:
-            self._route.send(message)
-        self._held.clear()
+        self.send(taken)
 
     def _has(self, sign: str) -> bool:
         # Messages are taken in while Playwright is waited for.

@@ -38,7 +38,7 @@ class PresetUnknown(ConfigError):
     """There is no preset with that id."""
 
     code = "preset-unknown"
-    default_hint = "see vllm-pkg preset list"
+    default_hint = "see vllm-pkg preset list; a repository is named org/name"
 
 
 class PresetDoesNotFit(ConfigError):

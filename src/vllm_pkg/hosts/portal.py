@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vllm_pkg.settings import Settings
 
 MODULE: Final = "vllm_pkg.portal"
+CONNECT_TIMEOUT_S: Final = 1.0
 LIBRARIES: Final = ("babel", "fastapi", "itsdangerous", "nicegui", "segno", "uvicorn")
 
 
@@ -63,6 +64,16 @@ def check_portal_port(settings: Settings) -> None:
     open_port(settings).close()
 
 
+def is_listening(settings: Settings) -> bool:
+    """Return whether a browser that goes to the portal is let in now."""
+    address = (_reachable_host(settings), settings.portal_port)
+    try:
+        socket.create_connection(address, CONNECT_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def login_link(settings: Settings, token: str) -> str:
     """
     Return the link that logs a person in.
@@ -71,8 +82,12 @@ def login_link(settings: Settings, token: str) -> str:
         settings: Where the portal is.
         token: Of the portal.
     """
-    host = settings.portal_host
-    # "Every address" is none that a browser could go to.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    host = _reachable_host(settings)
     place = f"[{host}]" if ":" in host else host
     return f"http://{place}:{settings.portal_port}/login?token={token}"
+
+
+def _reachable_host(settings: Settings) -> str:
+    host = settings.portal_host
+    # "Every address" is none that a browser could go to.
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

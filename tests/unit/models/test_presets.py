@@ -244,4 +244,6 @@ def test_unknown_preset_without_a_similar_one():
     """With nothing similar the hint says where the list is."""
     with pytest.raises(PresetUnknown) as caught:
         find_preset("?")
-    assert caught.value.hint == "see vllm-pkg preset list"
+    assert caught.value.hint == (
+        "see vllm-pkg preset list; a repository is named org/name"
+    )

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,7 +26,7 @@ from vllm_pkg.errors import (
 from vllm_pkg.health.checker import HealthResult, Result
 from vllm_pkg.health.history import note_health
 from vllm_pkg.health.probe import check_health
-from vllm_pkg.hosts.portal import missing_libraries
+from vllm_pkg.hosts.portal import is_listening, missing_libraries
 from vllm_pkg.hosts.standalone import config, control
 from vllm_pkg.state import atomic, locks, records
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.5
 STOP_TIMEOUT_S: Final = config.STOP_WAIT_S + 15.0
 LEFTOVER_GRACE_S: Final = 5.0
+# It takes 1 to 2 s; the service is shown without one that does not come.
+PORTAL_WAIT_S: Final = 20.0
+PORTAL_POLL_S: Final = 0.1
 LOCK_TIMEOUT_S: Final = 0.5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -48,7 +52,8 @@ class HostEvents:
     What the foreground view is told.
 
     Args:
-        on_started: The supervisor runs; the engine is on its way.
+        on_started: The supervisor runs, and so does the portal, unless it takes too
+            long; the engine is on its way.
         on_health: The health changed; with the seconds since the host started.
         on_look: Called twice a second, with the seconds since the host started.
     """
@@ -144,6 +149,7 @@ def _supervise(
     kept = processes.child_pids()
     supervisor = _start(settings, socket)
     try:
+        _await_portal(settings, supervisor, stopping)
         events.on_started()
         _watch(settings, supervisor, stopping, events)
     finally:
@@ -165,6 +171,21 @@ def _start(settings: Settings, socket: Path) -> subprocess.Popen[bytes]:
     records.write_record(settings.host_file, record)
     argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config_file)]
     return processes.start_supervisor(argv, settings.logs_dir / config.HOST_LOG)
+
+
+def _await_portal(
+    settings: Settings,
+    supervisor: subprocess.Popen[bytes],
+    stopping: queue.SimpleQueue[int],
+) -> None:
+    """Wait until the link that is shown next leads somewhere."""
+    clock = BootClock()
+    end_s = clock.now_s() + PORTAL_WAIT_S
+    while not missing_libraries() and clock.now_s() < end_s:
+        is_over = supervisor.poll() is not None or not stopping.empty()
+        if is_over or is_listening(settings):
+            return
+        time.sleep(PORTAL_POLL_S)
 
 
 def _watch(

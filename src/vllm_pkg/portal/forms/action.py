@@ -261,6 +261,8 @@ class ActionView:
         with self._failure:
             ProgramWords("p", self._texts, as_sentence(error.message))
             ProgramWords("p", self._texts, as_sentence(error.hint))
+        # It stood on what showed the progress, which is gone.
+        focus_on(self._button.html_id)
 
     def _show_result(self, result: dict[str, Any]) -> None:
         if self.on_done is not None:
