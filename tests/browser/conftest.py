@@ -16,8 +16,8 @@ from vllm_pkg.state import atomic
 from vllm_pkg.state.portal_token import ensure_portal_token
 
 CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 20_000
-TIMEOUT_S = 180
+PATIENCE_MS = 60_000
+TIMEOUT_S = 300
 
 
 def pytest_collection_modifyitems(items):

@@ -15,8 +15,6 @@ from vllm_pkg.state.credentials import ensure_key, load_key
 from vllm_pkg.state.keys import add_key, now_utc
 from vllm_pkg.state.secrets import Role, hash_key, load_secrets
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(name="settings")
 def settings_fixture(settings):
@@ -136,7 +134,7 @@ def test_everybody_can_use_it(visit, width, color_scheme):
 
 def _wait_for_key(page, settings, name):
     """Wait until the page lists a key, and return what the state says of it."""
-    expect(_region(page, "Named keys")).to_contain_text(name, timeout=20_000)
+    expect(_region(page, "Named keys")).to_contain_text(name)
     return next(entry for entry in load_secrets(settings).keys if entry.name == name)
 
 

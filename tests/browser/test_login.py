@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["portal_fixture"]
 
-pytestmark = pytest.mark.timeout(120)
 IS_CONNECTED = "window.did_handshake === true"
-TIMEOUT_MS = 40_000
+TIMEOUT_MS = 60_000
 
 
 @dataclass

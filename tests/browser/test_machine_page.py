@@ -24,7 +24,6 @@ GPU = {
     "free_gib": 18.0,
 }
 OLD = GPU | {"name": "Old GPU", "compute_capability": "3.5"}
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(name="settings", scope="module")
@@ -75,7 +74,7 @@ def test_charts_grow_while_the_portal_runs(visit):
         .get_by_role("img")
         .filter(has=page.locator("polyline"))
     )
-    expect(chart.first).to_be_visible(timeout=30_000)
+    expect(chart.first).to_be_visible()
 
     def points():
         drawn = page.locator(".vp-chart-svg polyline").first
@@ -123,8 +122,8 @@ def test_a_program_is_started_and_stopped(visit, settings, tmp_path):
 
 def _start_and_stop(page, socket):
     programs = _region(page, "Programs of the service")
-    programs.get_by_role("button", name="Start: Engine").click(timeout=30_000)
-    expect(programs).to_contain_text("Running", timeout=30_000)
+    programs.get_by_role("button", name="Start: Engine").click()
+    expect(programs).to_contain_text("Running")
     assert engine_state(socket) == "RUNNING"
 
     programs.get_by_role("button", name="Stop: Engine").click()
@@ -136,7 +135,7 @@ def _start_and_stop(page, socket):
 
     programs.get_by_role("button", name="Stop: Engine").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
-    expect(programs).to_contain_text("Stopped", timeout=30_000)
+    expect(programs).to_contain_text("Stopped")
     assert engine_state(socket) == "STOPPED"
 
 
@@ -149,12 +148,12 @@ def test_what_cannot_be_used_says_why(visit, hardware):
 
     _record(hardware, OLD)
     try:
-        expect(notes).to_contain_text("Old GPU", timeout=30_000)
+        expect(notes).to_contain_text("Old GPU")
         expect(page.locator(".vp-headline")).to_contain_text("Nothing here can serve")
     finally:
         _record(hardware, GPU)
 
-    expect(notes).to_have_count(0, timeout=30_000)
+    expect(notes).to_have_count(0)
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
@@ -162,7 +161,7 @@ def test_what_cannot_be_used_says_why(visit, hardware):
 def test_everybody_can_use_it(visit, width, color_scheme):
     """axe-core finds no barrier, and nothing is wider than the screen."""
     page = visit("/machine", width=width, color_scheme=color_scheme)
-    expect(page.locator(".vp-chart-svg").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".vp-chart-svg").first).to_be_visible()
 
     assert barriers(page) == []
     assert overflow_px(page) <= 0

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from vllm_pkg.state import locks
 from vllm_pkg.state.portal_token import ensure_portal_token
 
-pytestmark = pytest.mark.timeout(180)
 LOGIN = re.compile("/login$")
 CONNECTED = "window.did_handshake === true"
 

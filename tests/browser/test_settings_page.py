@@ -14,8 +14,6 @@ from vllm_pkg.service.backup.restoring import verify_backup
 from vllm_pkg.state.credentials import ensure_key, load_key
 from vllm_pkg.state.keys import now_utc, rotate_key
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(name="settings")
 def settings_fixture(settings):
@@ -57,7 +55,7 @@ def test_a_backup_is_downloaded_and_restored(visit, settings, key, tmp_path):
     assert load_key(settings) != key
     dialog.get_by_role("button", name="Restore it").click()
 
-    expect(_region(page, "Backup")).to_contain_text("is restored", timeout=30_000)
+    expect(_region(page, "Backup")).to_contain_text("is restored")
     assert load_key(settings) == key
 
 
@@ -81,7 +79,7 @@ def test_a_damaged_backup_changes_nothing(visit, settings, key, tmp_path):
 
     told = _region(page, "Backup").get_by_role("status").locator("p")
     # What is wrong, and what to do about it.
-    expect(told).to_have_count(2, timeout=30_000)
+    expect(told).to_have_count(2)
     assert page.get_by_role("dialog").count() == 0
     assert load_key(settings) == key
 
