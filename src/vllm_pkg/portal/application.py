@@ -61,7 +61,10 @@ def create_application(portal: Portal) -> FastAPI:
     app.mount(PREFIX, create_api(portal))
     # A path with a line break matches no mount, and is answered here.
     errors.install(app)
-    ui.run_with(app, title="vLLM", dark=None, show_welcome_message=False)
+    # Tailwind would write styles in the browser, for a quarter of the time of a page.
+    ui.run_with(
+        app, title="vLLM", dark=None, tailwind=False, show_welcome_message=False
+    )
     # A poll costs no more than the guard and the comparison of its path.
     app.add_middleware(Healthz, feed=portal.feed)
     nonces.install(templates)

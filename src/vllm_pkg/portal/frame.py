@@ -76,6 +76,7 @@ def prepare_frame(portal: Portal) -> None:
     app.state.portal = portal
     app.add_static_files(STATIC_PATH, STATIC_DIR, max_cache_age=_KEPT_S)
     ui.add_head_html(
+        f'<link rel="stylesheet" href="{_address("base.css")}">'
         f'<link rel="stylesheet" href="{_address("portal.css")}">'
         f'<link rel="stylesheet" href="{_address("forms.css")}">'
         f'<link rel="stylesheet" href="{_address("home.css")}">'

@@ -22,8 +22,8 @@ _STATIC: Final = ("/_nicegui/", "/portal-static/")
 _DYNAMIC: Final = "/dynamic_resources/"
 _NOTHING: Final = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 # NiceGUI's event handlers are text that is evaluated, and Vue compiles its templates in
-# the browser; inline scripts need the nonce of their page. Tailwind and NiceGUI make
-# style elements in the browser.
+# the browser; inline scripts need the nonce of their page. NiceGUI makes style
+# elements in the browser.
 _PAGE: Final = (
     "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
     "script-src 'self' 'unsafe-eval' 'nonce-{nonce}'; "

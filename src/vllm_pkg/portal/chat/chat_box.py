@@ -80,7 +80,7 @@ class ChatBox:
         self._status = Text("span").classes("vp-visually-hidden").props("role=status")
         self._field = ui.textarea(texts("try.question"))
         self._field.props(f"outlined autogrow maxlength={QUESTION_MAX}")
-        self._field.classes("w-full").on("keydown", self._enter, js_handler=_ENTER)
+        self._field.classes("full-width").on("keydown", self._enter, js_handler=_ENTER)
         Text("p", texts("try.enter_help")).classes("vp-muted vp-small")
         self._note = Text("p").classes("vp-bad").props("role=status")
         with ui.element("div").classes("vp-row"):
@@ -96,7 +96,7 @@ class ChatBox:
             Text("summary", texts("try.settings"))
             with ui.element("div").classes("vp-stack"):
                 self._system = ui.textarea(texts("try.system"))
-                self._system.props("outlined autogrow").classes("w-full")
+                self._system.props("outlined autogrow").classes("full-width")
                 self._temperature = ui.number(
                     texts("try.temperature"), min=0, max=TEMPERATURE_MAX, step=0.1
                 ).props("outlined clearable")

@@ -61,7 +61,7 @@ class SimilarityBox:
         number = len(self._fields) + 1
         with self._list:
             field = ui.textarea(self._texts("try.text", number=number))
-            field.props("outlined autogrow").classes("w-full")
+            field.props("outlined autogrow").classes("full-width")
         self._fields.append(field)
         if number == TEXTS_MAX:
             self._more.disable()

@@ -91,7 +91,7 @@ def draw_color(form: FormView, node: Node) -> Drawn:
     """Draw a colour: typed, or taken from the browser's own picker."""
     leaf = cast("Leaf", node)
     with field_frame(node, form.texts) as drawn, ui.row().classes("form-color"):
-        control = ui.input(value=_shown(leaf)).classes("grow")
+        control = ui.input(value=_shown(leaf))
         swatch = element(
             "input",
             type="color",

@@ -269,7 +269,7 @@ class LogsPage:
         self._download.props("tag=a download")
 
     def _draw_window(self) -> None:
-        with ui.element("div").classes("log-frame w-full"):
+        with ui.element("div").classes("log-frame full-width"):
             self._window = LogView(
                 self._texts("logs.lines"),
                 self._texts("logs.rest"),

@@ -74,7 +74,7 @@ class TryPage:
                 ("/logs", "try.to_logs"),
             )
         }
-        self._place = ui.element("div").classes("vp-stack w-full")
+        self._place = ui.element("div").classes("vp-stack full-width")
         self._timer = ui.timer(AGAIN_S, self._ask_again, active=False)
 
     def update(self, look: Look) -> None:
