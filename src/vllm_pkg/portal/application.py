@@ -12,6 +12,7 @@ from nicegui import ui
 from nicegui.client import templates
 
 from vllm_pkg import __version__
+from vllm_pkg.models.presets import load_presets
 from vllm_pkg.portal.access import login, nonces
 from vllm_pkg.portal.access.gate import Gate
 from vllm_pkg.portal.access.guard import Guard
@@ -80,8 +81,9 @@ def create_application(portal: Portal) -> FastAPI:
     # A poll costs no more than the guard and the comparison of its path.
     app.add_middleware(Healthz, feed=portal.feed)
     nonces.install(templates)
-    # Compiled now, and not while somebody waits for the first page.
+    # Now, and not while somebody waits for the first page.
     templates.get_template(TEMPLATE)
+    load_presets()
     # Last, and so outermost: nothing is answered that it has not let in.
     app.add_middleware(Guard, gate=gate)
     return app
