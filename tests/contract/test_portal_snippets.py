@@ -11,6 +11,7 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 
 from support.portal_states import small_api
+from support.tools import require
 from vllm_pkg.portal.snippets import QUESTION, SENTENCES, snippets
 
 KEY = "k'ey-\"with$signs`"
@@ -47,6 +48,9 @@ INTERPRETERS = {
 def test_the_program_asks_and_prints_the_answer(tmp_path, kind, is_embedding):
     """The right path, the key as a bearer token, a body of JSON, and the answer."""
     argv, suffix = INTERPRETERS[kind]
+    tried = subprocess.run([*argv, "--version"], capture_output=True, check=False)
+    # Node needs libatomic, which a small Debian does not have.
+    require(tried.returncode == 0, f"{argv[0]} does not run here")
     with small_api() as (port, asked):
         made = snippets(
             f"http://127.0.0.1:{port}/v1", NAME, key=KEY, is_embedding=is_embedding

@@ -277,7 +277,8 @@ def test_the_proposed_context_starts(starts):
 
     ready = next(i for i, line in enumerate(lines) if READY_MARK in line)
 
-    assert status == 0
+    # It is told to end at once, which is an error for a vLLM that is not yet listening.
+    assert status in {0, 1}
     assert report_exit(1, lines[:ready]).cause is None
     assert report_exit(status, lines).cause is None
 
