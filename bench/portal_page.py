@@ -61,7 +61,7 @@ VISITS: Final = {
 MOMENTS: Final = {
     "started": "before the first visit",
     "visited": "after a visit",
-    "idle": "after a minute without one",
+    "idle": "after {idle_s:g} s without one",
 }
 
 
@@ -185,7 +185,8 @@ def format_table(document: dict[str, Any]) -> str:
         for name, what in (("rss_mb", "resident"), ("pss_mb", "its share")):
             goal = f"under {GOAL_MB}" if (when, name) == ("idle", "rss_mb") else ""
             figures = [one["memory"][when][name] for one in rounds]
-            lines.append(_row(f"{words}: {what}", figures, goal))
+            moment_words = words.format(idle_s=document["idle_s"])
+            lines.append(_row(f"{moment_words}: {what}", figures, goal))
     sent_kb = {
         visit: statistics.median(one["times"][visit]["sent_kb"] for one in rounds)
         for visit in VISITS
