@@ -204,10 +204,14 @@ def _case(name: str, root: Path, busy_port: int) -> StartCase:
     if BUSY in arguments:
         arguments[arguments.index(BUSY)] = str(busy_port)
     else:
-        arguments += ["--port", str(free_port())]
+        port = free_port()
+        arguments += ["--port", str(port)]
     arguments += ["--host", "127.0.0.1", "--enforce-eager"]
     case = StartCase(name, (source, *arguments), {} if name in SIZED else {CACHE: "1"})
     more = dict(MORE.get(name, {}))
+    if name == "mended":
+        # A signal between the last line of its log and the first answer ends it with 1.
+        more["answers"] = f"http://127.0.0.1:{port}/health"
     environment = case.environment | more.pop("environment", {})
     return replace(case, environment=environment, **more)
 
@@ -277,8 +281,7 @@ def test_the_proposed_context_starts(starts):
 
     ready = next(i for i, line in enumerate(lines) if READY_MARK in line)
 
-    # It is told to end at once, which is an error for a vLLM that is not yet listening.
-    assert status in {0, 1}
+    assert status == 0
     assert report_exit(1, lines[:ready]).cause is None
     assert report_exit(status, lines).cause is None
 

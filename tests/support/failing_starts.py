@@ -21,7 +21,9 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -63,6 +65,8 @@ class StartCase:
         awaited: Text of the log at which a signal is sent; empty: none is.
         killed: Name of the child that then gets SIGKILL; empty: the engine itself
             gets SIGTERM.
+        answers: An address that must have answered 200 before that signal, too; empty:
+            none.
     """
 
     name: str
@@ -71,6 +75,7 @@ class StartCase:
     is_offline: bool = True
     awaited: str = ""
     killed: str = ""
+    answers: str = ""
 
 
 def as_input(cases: Sequence[StartCase]) -> str:
@@ -136,7 +141,8 @@ def _wait(case: StartCase, pid: int, log: Path) -> int:
     while not is_ended and time.monotonic() < deadline_s:
         time.sleep(POLL_S)
         if not is_signalled and log.exists():
-            is_signalled = case.awaited in log.read_text(errors="replace")
+            is_logged = case.awaited in log.read_text(errors="replace")
+            is_signalled = is_logged and _is_answering(case.answers)
             if is_signalled:
                 _signal(case, pid)
         is_ended, status = os.waitpid(pid, os.WNOHANG)
@@ -145,6 +151,16 @@ def _wait(case: StartCase, pid: int, log: Path) -> int:
     if not is_ended:
         _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+def _is_answering(url: str) -> bool:
+    if not url:
+        return True
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 def _signal(case: StartCase, pid: int) -> None:

@@ -179,9 +179,11 @@ def _await_portal(
     stopping: queue.SimpleQueue[int],
 ) -> None:
     """Wait until the link that is shown next leads somewhere."""
+    if missing_libraries():
+        return
     clock = BootClock()
     end_s = clock.now_s() + PORTAL_WAIT_S
-    while not missing_libraries() and clock.now_s() < end_s:
+    while clock.now_s() < end_s:
         is_over = supervisor.poll() is not None or not stopping.empty()
         if is_over or is_listening(settings):
             return
